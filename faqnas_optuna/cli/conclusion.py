@@ -1,4 +1,4 @@
-"""The end of a command: report of the study, and the command that continues it."""
+"""Messages about the data at the beginning of a command; at its end, the report and the command that continues it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,12 +6,14 @@ import click
 
 from faqnas_optuna.cli.options import storage_option, typed
 from faqnas_optuna.cli.output import print_json
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import NoSuccessfulTrialError
 from faqnas_optuna.signals import Signals
 
 if TYPE_CHECKING:
     from faqnas_optuna.api.running import StudyRun
     from faqnas_optuna.cli.noise import NoiseEvaluation
+    from faqnas_optuna.data.splits import DataSplits
     from faqnas_optuna.reporting.report import Report
     from faqnas_optuna.study.stopping import Stop
     from faqnas_optuna.study.study import StoredStudy
@@ -80,6 +82,16 @@ def _print(report: "Report", *, as_json: bool, noise: "NoiseEvaluation | None") 
         print_blocks(under_noise.blocks)
     if noise and under_noise:
         noise.draw(under_noise.document)
+
+
+def print_findings(config: StudyConfig, splits: "DataSplits", *, is_checked: bool) -> None:
+    """Print the findings about data that matter to a study, on stderr."""
+    from faqnas_optuna.cli.display import warning
+    from faqnas_optuna.data.findings import relevant
+
+    if is_checked:
+        for finding in relevant(splits.findings, config.score):
+            click.echo(warning(finding.message), err=True)
 
 
 def print_interruption(signals: Signals, command: str) -> None:

@@ -18,7 +18,8 @@ from rich.segment import Segment
 from faqnas_optuna.escaping import EscapingStream, escaped
 
 if TYPE_CHECKING:
-    # At run time this import would load Optuna in commands that do not need it.
+    # At run time these imports would load Optuna in commands that do not need it.
+    from faqnas_optuna.api.race_service import RaceProgress
     from faqnas_optuna.study.work import Progress
 
 PLAIN_LINE_EVERY_S = 10.0
@@ -220,6 +221,39 @@ def show_work(name: str, noun: str, planned: int, *, console: Console | None = N
             if bar.disable and (now - last_line >= PLAIN_LINE_EVERY_S or done == planned):
                 last_line = now
                 console.print(line, soft_wrap=True)
+
+        yield update
+
+
+@contextmanager
+def show_race(name: str, *, console: Console | None = None) -> Iterator[Callable[["RaceProgress"], None]]:
+    """Show on stderr the progress of a race: a bar on a terminal; elsewhere a line per round, and one every few seconds.
+
+    Args:
+        name: Name of the race.
+        console: Console to use instead of that of stderr.
+    """
+    console = console or error_console()
+    started = time.monotonic()
+    last_line = started - PLAIN_LINE_EVERY_S
+    last_round: tuple[str, int] | None = None
+    first: RaceProgress | None = None
+    columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with ProgressBar(*columns, console=console, disable=not is_moving_terminal(console)) as bar:
+        task = bar.add_task(f"{name}: starting", total=None)
+
+        def update(progress: "RaceProgress") -> None:
+            nonlocal last_line, last_round, first
+            now = time.monotonic()
+            first = first or progress
+            end = _expected_end(now - started, progress.trainings - first.trainings, progress.planned - progress.trainings)
+            line = f"{name}: {progress.describe()}{end}"
+            bar.update(task, completed=progress.trainings, total=progress.planned, description=line)
+            this_round = (progress.stage, progress.open_circuits)
+            if bar.disable and (this_round != last_round or now - last_line >= PLAIN_LINE_EVERY_S):
+                last_line = now
+                console.print(f"{line} · {now - started:.0f} s", soft_wrap=True)
+            last_round = this_round
 
         yield update
 

@@ -80,6 +80,11 @@ split_seed_option = option(
     type=IntRange(0, 2**32 - 1),
     help="Random seed of the split.  [default: the seed of the study]",
 )
+cost_option = option(
+    "--cost",
+    metavar="flops|hardware:DEVICE",
+    help="Cost to minimise: quantum FLOPs, or −ln(success probability) on a device, a name or file.  [default: flops]",
+)
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 no_check_option = option("--no-check", is_flag=True, help="Do not warn about suspicious data.")
 data_dir_option = option(

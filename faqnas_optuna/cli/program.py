@@ -12,6 +12,7 @@ from faqnas_optuna.cli.enumeration import enumerate_space
 from faqnas_optuna.cli.export import export, predict
 from faqnas_optuna.cli.inspect import pareto, show
 from faqnas_optuna.cli.options import HELP_SETTINGS
+from faqnas_optuna.cli.race import race
 from faqnas_optuna.cli.space import space
 from faqnas_optuna.cli.study import resume, start, status, stop, worker
 from faqnas_optuna.cli.tools import dashboard, datasets, doctor
@@ -38,6 +39,7 @@ def cli() -> None:
 # In this order in `--help`.
 for command in (
     start,
+    race,
     worker,
     status,
     pareto,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faqnas_optuna.api.settings import WorkerTimeouts, resolve_settings
-from faqnas_optuna.cli.conclusion import conclude, ended, print_detached, print_interruption
+from faqnas_optuna.cli.conclusion import conclude, ended, print_detached, print_findings, print_interruption
 from faqnas_optuna.cli.launch import dask_client, opened_storage, reporting, show_states, terminal_hooks
 from faqnas_optuna.cli.options import (
     StudyCommand,
+    cost_option,
     dask_option,
     data_dir_option,
     data_options,
@@ -41,7 +42,6 @@ STDIN = 0
 
 if TYPE_CHECKING:
     from faqnas_optuna.api.running import Execution
-    from faqnas_optuna.data.splits import DataSplits
 
 
 @click.command()
@@ -70,11 +70,7 @@ if TYPE_CHECKING:
 @setting_option("--lr", TrainingConfig, field="learning_rate", help="Learning rate of Adam.")
 @setting_option("--batch-size", TrainingConfig, help="Samples per optimiser step.")
 @repeats_option
-@option(
-    "--cost",
-    metavar="flops|hardware:DEVICE",
-    help="Cost to minimise: quantum FLOPs, or −ln(success probability) on a device, a name or file.  [default: flops]",
-)
+@cost_option
 @setting_option("--flops", StudyConfig, help="FLOPs counter of the objective.")
 @setting_option("--gates", StudyConfig, help="Gates that the objective counts: all, or all but the inert ones.")
 @setting_option(
@@ -124,22 +120,12 @@ def start(
     )
     execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)
     # Called when the data are loaded, before the first trial: the user may still interrupt.
-    on_data = partial(_print_findings, resolved.config, is_checked=not no_check)
+    on_data = partial(print_findings, resolved.config, is_checked=not no_check)
     with reporting(storage):
         run = start_search(request, execution, terminal_hooks(storage), on_data=on_data, detach=detach)
         if detach and not run.done_before:
             return print_detached(run.study, as_json=as_json)
         return conclude(run, as_json=as_json, is_checked=not no_check)
-
-
-def _print_findings(config: StudyConfig, splits: "DataSplits", *, is_checked: bool) -> None:
-    """Print the findings about data that matter to a study, on stderr."""
-    from faqnas_optuna.cli.display import warning
-    from faqnas_optuna.data.findings import relevant
-
-    if is_checked:
-        for finding in relevant(splits.findings, config.score):
-            click.echo(warning(finding.message), err=True)
 
 
 @click.command(cls=StudyCommand)

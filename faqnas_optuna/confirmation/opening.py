@@ -24,6 +24,7 @@ from faqnas_optuna.storage.opening import storage_lock, study_lock, with_empty_c
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.metadata import ConfirmationPlan, Description, our_studies
+from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
@@ -34,7 +35,7 @@ Refusal = Callable[[Confirmation], FaqnasError]
 
 
 def open_study(storage: BaseStorage, name: str) -> StoredStudy[Any]:
-    """Open an existing search or confirmation.
+    """Open an existing search, race or confirmation.
 
     Raises:
         ConfigError: The name is not a valid name of a study.
@@ -43,9 +44,11 @@ def open_study(storage: BaseStorage, name: str) -> StoredStudy[Any]:
         DamagedStudyError: The stored description was changed from outside.
     """
     study, description = load_stored(storage, name)
-    if description.confirms is None:
-        return Search.of(study, description)
-    return Confirmation.of(study, description)
+    if description.confirms is not None:
+        return Confirmation.of(study, description)
+    if description.race is not None:
+        return RaceStudy.of(study, description)
+    return Search.of(study, description)
 
 
 def no_front_error(confirmation: Confirmation) -> FaqnasError:

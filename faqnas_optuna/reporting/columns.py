@@ -180,7 +180,12 @@ def _score_columns(score: Score) -> tuple[CandidateColumn, ...]:
 
 
 def _wilson_interval(candidate: Candidate, study: Description) -> Value:
-    """Return the 95 % Wilson interval of an accuracy, given the number of validation samples."""
+    """Return the 95 % Wilson interval of an accuracy, given the number of validation samples; None in a race.
+
+    The interval is about other samples. In a race it would be mistaken for that of the mean score.
+    """
+    if candidate.scores.val_accuracy is None or candidate.race is not None:
+        return None
     low, high = accuracy_interval(candidate.scores.val_accuracy, study.sizes["validation"])
     # JSON documents have the rounded ends too: further digits mean nothing beside the width of the interval.
     return round(low, 4), round(high, 4)
@@ -200,6 +205,33 @@ SCORES = (
     *_score_columns(Score.BALANCED),
 )
 """Scores on the validation part with their uncertainties."""
+
+
+def _is_race(study: Description) -> bool:
+    return study.race is not None
+
+
+RACE = (
+    CandidateColumn(
+        name="score_interval",
+        label="  simultaneous 95 % CI",
+        heading="simultaneous 95 % CI",
+        latex=r"95\,\% CI",
+        outputs=EVERYWHERE,
+        read=lambda candidate, study: None if candidate.race is None else (candidate.race.score_low, candidate.race.score_high),
+        is_there=_is_race,
+    ),
+    CandidateColumn(
+        name="trainings",
+        label="trainings",
+        heading="trainings",
+        digits=0,
+        outputs=EVERYWHERE,
+        read=lambda candidate, study: None if candidate.race is None else candidate.race.trainings,
+        is_there=_is_race,
+    ),
+)
+"""Values of a race."""
 
 ERROR = (
     CandidateColumn(
@@ -222,11 +254,11 @@ Group = tuple[ResultColumn[Row, Source], ...]
 
 # Tables begin with what readers compare; documents begin with the costs, which do not depend on any training.
 ORDER: dict[Output, tuple[Group[Candidate, Description], ...]] = {
-    Output.TABLE: (SCORES, DEVICE, FLOPS, NETWORK),
-    Output.LATEX: (SCORES, DEVICE, FLOPS, NETWORK),
-    Output.ENTRY: (FLOPS, DEVICE, NETWORK, SCORES, ERROR),
-    Output.FRAME: (FLOPS, DEVICE, SCORES, NETWORK),
-    Output.TRIAL: (FLOPS, DEVICE, NETWORK, SCORES, ERROR),
+    Output.TABLE: (SCORES, RACE, DEVICE, FLOPS, NETWORK),
+    Output.LATEX: (SCORES, RACE, DEVICE, FLOPS, NETWORK),
+    Output.ENTRY: (FLOPS, DEVICE, NETWORK, SCORES, RACE, ERROR),
+    Output.FRAME: (FLOPS, DEVICE, SCORES, RACE, NETWORK),
+    Output.TRIAL: (FLOPS, DEVICE, NETWORK, SCORES, RACE, ERROR),
 }
 
 

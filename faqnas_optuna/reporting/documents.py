@@ -55,7 +55,7 @@ def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> di
         "score": str(search.config.score),
         "cost": search.config.cost,
         "majority_score": search.description.majority_score,
-        "generations": state.full_generations,
+        **state.extent,
         "hypervolume": state.hypervolume,
         "linear_hypervolume": state.linear_hypervolume,
         "front": [_front_entry(candidate, search.description) for candidate in candidates],

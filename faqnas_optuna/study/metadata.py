@@ -2,7 +2,7 @@
 
 | entry                | type                            | written by                                              | lock  |
 | -------------------- | ------------------------------- | ------------------------------------------------------- | ----- |
-| `faqnas`             | `Description`                   | creation of the study; `resume` and `confirm` extend it | study |
+| `faqnas`             | `Description`                   | creation of the study; `resume`, `confirm` and `race`   | study |
 | `generation:N`       | `ClosedGeneration`, `closed_at` | the first worker to find generation N complete          | study |
 | `stop`               | `Stop`, or null                 | the first worker to find a reason; `stop`; `resume`     | study |
 | `resumed`            | list of `Resumption`            | `resume`                                                | study |
@@ -17,7 +17,7 @@ the whole storage shares.
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from importlib.metadata import version
 from typing import Any, Self
 
 from optuna import Study
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from pydantic import TypeAdapter
@@ -35,7 +36,9 @@ from faqnas_optuna.data.findings import Majority
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
+from faqnas_optuna.storage.bulk_trials import NewTrial, replace_trials
 from faqnas_optuna.storage.trial_statements import UNREADABLE
+from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop
 from faqnas_optuna.training.reliability import Reliability
 
@@ -135,7 +138,9 @@ class Description:
     reliability: Reliability | None = None
     """Reliability of a single training, measured before the search; None if it was not measured."""
     confirms: ConfirmationPlan | None = None
-    """Plan of a confirmation; None for a search."""
+    """Plan of a confirmation; None for other studies."""
+    race: RaceSummary | None = None
+    """Summary of a race; None for other studies."""
     files: Files | None = None
     """Paths of the data files when the study was created; None for a named data set."""
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -191,6 +196,7 @@ class Description:
             "sizes": {part: int(entry["sizes"][part]) for part in ("train", "validation", "test")},
             "reliability": _RELIABILITY.validate_python(entry.get("reliability")),
             "confirms": None if entry.get("confirms") is None else ConfirmationPlan.from_json(entry["confirms"]),
+            "race": None if entry.get("race") is None else RaceSummary.from_json(entry["race"]),
             "files": None if entry.get("files") is None else Files.from_json(entry["files"]),
             "majority": None if entry.get("majority") is None else Majority.from_json(entry["majority"]),
         }
@@ -205,6 +211,7 @@ class Description:
             "config": self.config.model_dump(mode="json"),
             "reliability": reliability,
             "confirms": confirms,
+            "race": None if self.race is None else self.race.to_json(),
             "files": None if self.files is None else self.files.to_json(),
             "columns": dict(self.columns),
             "schema": dict(self.schema),
@@ -269,6 +276,19 @@ class StudyMetadata:
         changed = replace(description, config=config, confirms=description.confirms.with_more(finalists))
         if changed != description:
             self._write(DESCRIPTION, changed.to_json())
+        return changed
+
+    def store_race(
+        self, race: RaceSummary, trials: Sequence[NewTrial], distributions: Mapping[str, BaseDistribution]
+    ) -> Description:
+        """Replace the trials of a race and its summary in one transaction, and return the new description."""
+        description = self.description()
+        assert description is not None
+        changed = replace(description, race=race)
+        started = datetime.fromisoformat(description.created).astimezone(UTC).replace(tzinfo=None)
+        completed = datetime.now(UTC).replace(tzinfo=None)
+        attributes = {DESCRIPTION: changed.to_json()}
+        replace_trials(self._study, trials, distributions, attributes, started=started, completed=completed)
         return changed
 
     def closed_generations(self) -> list[ClosedGeneration]:

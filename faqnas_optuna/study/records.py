@@ -27,10 +27,10 @@ class TrialRecord:
     """Digest of the effective circuit."""
     costs: Costs
     scores: ValidationScores
-    seconds: float
+    seconds: float | None
     """Duration of this trial; close to 0 if it reused a training."""
-    worker: str
-    """Name of the process that ran the trial."""
+    worker: str | None
+    """Name of the process that ran the trial; None in a race, whose trials have many trainings."""
     reused_from: int | None
     """Number of the trial whose training this one reused; None if it has its own."""
 
@@ -59,6 +59,31 @@ def attribute_types(record: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RaceRecord:
+    """What a race knows about a circuit, stored as further user attributes of its trial."""
+
+    trainings: int
+    """Number of trainings, whose mean score the trial has."""
+    score_low: float
+    """Lower end of the confidence interval of the mean score. The intervals of all circuits hold at once."""
+    score_high: float
+    """Upper end of that interval."""
+    certain: float
+    """Score that the front certainly reaches at the cost of the circuit."""
+    possible: float
+    """Highest possible mean score of a circuit at that cost."""
+    on_front: bool
+    """True if the circuit is on the front of the race."""
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> Self | None:
+        """Restore the record from the attributes of a trial; None for a trial of another kind of study."""
+        if "on_front" not in attributes:
+            return None
+        return cls(**{name: attributes[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
     """Circuit of a successful trial with its values."""
 
@@ -72,6 +97,8 @@ class Candidate:
     val_error: float
     """1 - score on the validation part, by which the front is selected."""
     record: TrialRecord
+    race: RaceRecord | None = None
+    """Values of a race; None in a search."""
 
     @property
     def cost(self) -> float:
@@ -115,6 +142,7 @@ class Candidate:
             quantum_flops=int(trial.values[0]) if config.device is None else record.costs.quantum_flops(config),
             val_error=trial.values[1],
             record=record,
+            race=RaceRecord.from_attributes(trial.user_attrs),
         )
 
 

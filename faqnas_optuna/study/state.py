@@ -206,6 +206,11 @@ class SearchState(StudyState):
         return linear_hypervolume(self._points(self._front), self.study.description.flops_range)
 
     @property
+    def extent(self) -> dict[str, Any]:
+        """How far the study has come, as values for JSON."""
+        return {"generations": self.full_generations}
+
+    @property
     def full_generations(self) -> int:
         """Number of consecutive generations, from the first, with as many successful trials as the population."""
         return full_generations(self.generation_sizes, self.study.config.search.population)

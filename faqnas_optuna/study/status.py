@@ -27,6 +27,7 @@ def study_status(state: StudyState, own: Mapping[str, Any]) -> dict[str, Any]:
         "state": stop["state"] or ("running" if state.running else "idle"),
         "resumed": [asdict(resumption) for resumption in study.metadata.resumptions()],
         "confirms": None,
+        "race": None,
         "generations_closed": None,
         "generations": None,
         "population": None,

@@ -34,6 +34,8 @@ class StopReason(StrEnum):
     """A user has run `faqnas-optuna stop`."""
     CONFIRMED = "confirmed"
     """All trainings of a confirmation are complete."""
+    RACED = "raced"
+    """A race has spent its budget, or certified its front."""
     FAILURES = "failures"
     """Failure of as many consecutive trials as the population, on all workers."""
 
@@ -52,6 +54,7 @@ class StopReason(StrEnum):
             StopReason.STAGNATION: f"{patience} brought no improvement",
             StopReason.REQUESTED: "a user requested it",
             StopReason.CONFIRMED: "all trainings are done",
+            StopReason.RACED: "the race is over",
             StopReason.FAILURES: f"{limits.population} trials failed in a row",
         }[self]
 

@@ -19,8 +19,9 @@ from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ClusterError, OutputError, StudyMismatchError, WorkerDiedError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.tables.checkpoints import train_to_checkpoints
-from faqnas_optuna.tables.chunks import ChunkFolder, ChunkResult
+from faqnas_optuna.tables.chunks import ChunkResult, chunk_folder, read_chunks, write_chunk
 from faqnas_optuna.tables.plan import Chunk, TablePlan, differences, table_document, versions
+from faqnas_optuna.tables.result_folder import ResultFolder
 from faqnas_optuna.tables.schema import read_document, seconds_file
 from faqnas_optuna.tables.writing import TableValues, seconds_bytes, table_bytes
 from faqnas_optuna.training.evaluation import prepare
@@ -93,7 +94,7 @@ def make_table(plan: TablePlan, splits: DataSplits, file: Path, hand_out: HandOu
     document = json.loads(json.dumps(table_document(plan, splits)))
     if table_exists(file, document):
         return
-    folder = ChunkFolder(file, plan, document)
+    folder = chunk_folder(file, document)
     values = TableValues.empty(plan)
     with folder.locked():
         # Another process may have finished the table before this one had the lock.
@@ -127,7 +128,7 @@ def table_exists(file: Path, document: dict[str, Any]) -> bool:
 def _train(
     plan: TablePlan,
     splits: DataSplits,
-    folder: ChunkFolder,
+    folder: ResultFolder,
     values: TableValues,
     hand_out: HandOut,
     on_done: Callable[[int], None],
@@ -139,13 +140,13 @@ def _train(
     # A dictionary serves as an ordered set.
     remaining = dict.fromkeys(plan.chunks())
     trainings = 0
-    for result in folder.read():
+    for result in read_chunks(folder, plan):
         values.insert(result)
         del remaining[result.chunk]
         trainings += len(result.seconds)
     on_done(trainings)
     for result in hand_out(train_chunk, job, remaining):
-        folder.write(result)
+        write_chunk(folder, result)
         values.insert(result)
         trainings += len(result.seconds)
         on_done(trainings)

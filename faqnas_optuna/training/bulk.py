@@ -16,6 +16,7 @@ from faqnas_optuna.engine.networks import expectations_of_networks, load_network
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace
 from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.training.engines import load
 from faqnas_optuna.training.evaluation import train_once, training_generator
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import Scores, most_likely
@@ -23,6 +24,13 @@ from faqnas_optuna.training.training import check_loss
 
 MAX_NUMBERS = 2**20
 """Maximum number of indices and parameters that the trainings of one call hold."""
+
+
+def load_bulk(config: StudyConfig) -> None:
+    """Load the kernels and engines of a study into this process. The first call takes seconds."""
+    load_network_kernels()
+    for engine in config.engines:
+        load(engine)
 
 
 def train_repeats(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeats: Sequence[int]) -> NDArray[np.float64]:
@@ -85,7 +93,7 @@ def _predict(circuit: Circuit, layout: Layout, parameters: Array, x: Array) -> A
 def _check(circuit: Circuit, config: StudyConfig, repeats: Sequence[int], losses: Array, outputs: Array) -> None:
     """Raise TrainingError for the first network whose losses (epochs,) or outputs (samples, classes) are not finite."""
     is_finite = np.isfinite(losses).all(axis=1) & np.isfinite(outputs).all(axis=(1, 2))
-    for network in np.flatnonzero(~is_finite):
+    for network in np.flatnonzero(~is_finite).tolist():
         try:
             for epoch, loss in enumerate(losses[network], 1):
                 check_loss(loss, epoch, config.training)
@@ -102,5 +110,5 @@ def _named(error: TrainingError, circuit: Circuit, repeat: int) -> TrainingError
 def _scores(predicted: NDArray[np.int64], y: NDArray[np.int64], score: Score) -> NDArray[np.float64]:
     """Return the scores (networks,) of predictions (networks, samples)."""
     if score is Score.ACCURACY:
-        return np.count_nonzero(predicted == y, axis=1) / len(y)
+        return np.asarray(np.count_nonzero(predicted == y, axis=1) / len(y), np.float64)
     return np.array([Scores.of(y, row).by(score) for row in predicted], np.float64)

@@ -14,7 +14,7 @@ import numpy as np
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.flops import counting_ahead, profiler_counts
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import Engine, StudyConfig
+from faqnas_optuna.config import Engine, Score, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.training.engines import load, train_on
@@ -42,7 +42,7 @@ class Evaluation:
     @property
     def val_accuracy(self) -> float:
         """Mean validation accuracy over the repeats."""
-        return self.scores.val_accuracy
+        return self.scores.mean(Score.ACCURACY)
 
     @property
     def quantum_flops_profiler(self) -> int:

@@ -88,7 +88,8 @@ class Costs:
 class ValidationScores:
     """Scores of a circuit on the validation part: means over the repeats, and sample standard deviations."""
 
-    val_accuracy: float
+    val_accuracy: float | None
+    """Mean accuracy; None in races by balanced accuracy."""
     val_accuracy_std: float | None
     """None with one repeat."""
     val_balanced_accuracy: float | None

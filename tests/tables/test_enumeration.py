@@ -15,7 +15,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError, OutputError, StudyMismatchError, WorkerDiedError
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.study.search import Search
-from faqnas_optuna.tables.chunks import ChunkFolder, ChunkResult, folder_of
+from faqnas_optuna.tables.chunks import ChunkResult, chunk_folder, folder_of
 from faqnas_optuna.tables.enumeration import Job, train_chunk
 from faqnas_optuna.tables.plan import Chunk, differences, table_document, versions
 from faqnas_optuna.tables.schema import read_document, seconds_file
@@ -141,7 +141,7 @@ def test_another_table_in_its_place_is_refused(table: Path, iris: DataSplits, tm
 def test_two_at_one_table_are_refused(iris: DataSplits, tmp_path: Path) -> None:
     file = tmp_path / "iris.parquet"
     with (
-        ChunkFolder(file, plan_of(), json.loads(json.dumps(table_document(plan_of(), iris)))).locked(),
+        chunk_folder(file, json.loads(json.dumps(table_document(plan_of(), iris)))).locked(),
         pytest.raises(OutputError, match="another process is writing to .*iris.parquet.parts; wait until it ends, or choose"),
     ):
         make(file, iris)

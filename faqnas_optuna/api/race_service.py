@@ -1,0 +1,243 @@
+"""Service behind the command `race`: find or create the study of a race, run it, and store its result."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from optuna.storages import BaseStorage
+
+from faqnas_optuna.api.data import DataSource
+from faqnas_optuna.api.running import Execution, Hooks, open_patiently, waiting
+from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import ClusterError, NoStudiesError, OutputError, WorkerDiedError
+from faqnas_optuna.race.plan import RacePlan, genomes_of, sample_genomes
+from faqnas_optuna.race.running import TRAININGS_PER_CIRCUIT, Race
+from faqnas_optuna.race.storing import check_budget, check_first_round, create_race, open_race, store_result
+from faqnas_optuna.race.trainer import HandOut, Trainer
+from faqnas_optuna.signals import CallInterrupted, Signals
+from faqnas_optuna.storage.opening import disconnect, storage_lock
+from faqnas_optuna.storage.optuna_internals import storage_of
+from faqnas_optuna.storage.outages import retry_while_away
+from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
+from faqnas_optuna.study.race_study import RaceStudy
+from faqnas_optuna.study.study import check_name
+from faqnas_optuna.tables.result_folder import ResultFolder
+from faqnas_optuna.training.bulk import load_bulk
+from faqnas_optuna.training.evaluation import prepare
+from faqnas_optuna.wording import counted
+
+RESUME_HINT = "Finished trainings are kept; repeat the command to continue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaceRequest:
+    """Race to be run."""
+
+    name: str
+    """Name of the study."""
+    config: StudyConfig
+    data: DataSource
+    trainings: int | None = None
+    """Budget of the first stage; None for the default, or for the stored budget of an existing race."""
+    seconds: float | None = None
+    """Approximate duration of the first stage, from which its budget is computed; None for `trainings`."""
+    within: float | None = None
+    """ε of the certificate; None to end after the first stage."""
+    sample: int | None = None
+    """Number of circuits to draw at random; None for the whole space."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaceProgress:
+    """Progress of a race."""
+
+    stage: str
+    trainings: int
+    """Trainings so far."""
+    planned: int
+    """Trainings at the end of the first stage, or of the current round of certification."""
+    open_circuits: int
+    """Circuits that can still be on the front."""
+    epsilon: float | None
+    """ε of the last round; None in the first stage."""
+
+    def describe(self) -> str:
+        """Return the progress as text."""
+        epsilon = "" if self.epsilon is None else f" · within {self.epsilon:.3f}"
+        return (
+            f"{self.stage} · {self.trainings:,} of {self.planned:,} trainings · {counted(self.open_circuits, 'circuit')} left"
+            f"{epsilon}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaceRun:
+    """Race after a call that ran it."""
+
+    study: RaceStudy
+    signals: Signals = field(default_factory=Signals)
+    """Signals that arrived during the trainings."""
+    seconds: float = 0
+    """Duration of the trainings."""
+    command: str = ""
+    """Command that continues the race after a signal."""
+
+
+def run_race(
+    request: RaceRequest,
+    execution: Execution,
+    hooks: Hooks,
+    *,
+    on_progress: Callable[[RaceProgress], None],
+    on_data: Callable[[DataSplits], None] = lambda splits: None,
+) -> RaceRun:
+    """Run a race, or continue it, until it is complete or a signal arrives, and store its result.
+
+    Args:
+        execution: Database and workers.
+        hooks: Handling of signals.
+        on_progress: Callback with the progress.
+        on_data: Callback with the data, before the first training.
+
+    Raises:
+        NoSuccessfulTrialError: A signal arrived before every circuit was trained.
+        StudyMismatchError: The race exists with other settings or data.
+    """
+    check_name(request.name)
+    execution.check_reach(request.data)
+    storage, study = _existing(request, execution, hooks)
+    if study:
+        check_budget(study, request.trainings)
+        if _is_done(study, request.within):
+            return RaceRun(study=study)
+    splits = request.data.load_for(study) if study else request.data.load(request.config)
+    on_data(splits)
+    plan = _plan(request, splits)
+    # Kernels are compiled and operations counted here, once, where forked workers inherit them.
+    prepare(request.config.engines)
+    load_bulk(request.config)
+    folder = ResultFolder(_folder(request.name, execution.storage), plan.document(splits), noun="race", option="--study")
+    with folder.locked():
+        trainer = Trainer(plan, splits, folder, _hand_out(execution))
+        if study is None:
+            with _interruptible(hooks, f"race {request.name} was not created"):
+                budget = _budget(request, plan, trainer, execution.workers)
+            study = _create(request, plan, splits, storage, execution, hooks, budget=budget)
+        race = Race(plan, trainer)
+        budget = study.race.budget
+        trainer.on_done = lambda done, planned: on_progress(_progress(race, done, planned, budget))
+        started = time.perf_counter()
+        with hooks.catch_signals() as signals, signals.giving_up(at_first=True), _with_hint():
+            race.run(budget, request.within)
+        seconds = time.perf_counter() - started
+        result = race.result()
+        store = partial(store_result, study, plan, result, request.within)
+        with waiting(hooks, f"the result of {request.name} was not stored; repeat the command") as storing:
+            timeout_s = execution.timeouts.database_timeout_s
+            release = partial(disconnect, storage_of(study.study))
+            study = retry_while_away(store, storing, timeout_s=timeout_s, release=release, keep_on=True)
+    return RaceRun(study=study, signals=signals, seconds=seconds, command=study.continuation())
+
+
+@contextmanager
+def _with_hint() -> Iterator[None]:
+    """Add to errors that the race can be continued."""
+    try:
+        yield
+    except (ClusterError, OutputError, WorkerDiedError) as error:
+        raise type(error)(f"{error}. {RESUME_HINT}") from error
+
+
+@contextmanager
+def _interruptible(hooks: Hooks, undone: str) -> Iterator[None]:
+    """Let the first signal end the block and the call.
+
+    Raises:
+        CallInterrupted: A signal arrived; the message ends with `undone`.
+    """
+    with hooks.catch_signals() as signals, signals.giving_up(at_first=True):
+        yield
+    if signals.first:
+        raise CallInterrupted(f"interrupted; {undone}", exit_code=signals.exit_code)
+
+
+def _create(
+    request: RaceRequest,
+    plan: RacePlan,
+    splits: DataSplits,
+    storage: BaseStorage | None,
+    execution: Execution,
+    hooks: Hooks,
+    *,
+    budget: int,
+) -> RaceStudy:
+    """Create the study of a race and, if necessary, the database."""
+    opened = open_patiently(execution, hooks, create=True) if storage is None else storage
+    with storage_lock(execution.storage):
+        return create_race(opened, request.name, plan, splits, budget=budget, files=request.data.files)
+
+
+def _hand_out(execution: Execution) -> HandOut:
+    """Return the function that has trainings run on this machine, or on the cluster if there is one."""
+    if execution.client:
+        from faqnas_optuna.workers.cluster import shared_out_on
+
+        return partial(shared_out_on, execution.client)
+    from faqnas_optuna.workers.pool import shared_out
+
+    return partial(shared_out, processes=execution.workers)
+
+
+def _existing(request: RaceRequest, execution: Execution, hooks: Hooks) -> tuple[BaseStorage | None, RaceStudy | None]:
+    """Return the database and the race, where they exist."""
+    try:
+        storage = open_patiently(execution, hooks)
+    except NoStudiesError:
+        # Not an error yet: the data are checked before the database is created.
+        return None, None
+    return storage, open_race(storage, request.name, request.config)
+
+
+def _is_done(study: RaceStudy, within: float | None) -> bool:
+    """Return whether a race has the requested result already."""
+    race = study.race
+    return race.is_complete and (within is None or race.epsilon <= within)
+
+
+def _plan(request: RaceRequest, splits: DataSplits) -> RacePlan:
+    config = request.config
+    if request.sample is None:
+        return RacePlan.of(config, splits, genomes_of(config.space), scope="of the space")
+    genomes = sample_genomes(config.space, request.sample, np.random.default_rng(config.seed))
+    return RacePlan.of(config, splits, genomes, scope=f"of {request.sample:,} drawn at random from the space")
+
+
+def _folder(name: str, url: str) -> Path:
+    """Return the folder for the results so far: beside the file of an SQLite database, else in the working directory."""
+    directory = sqlite_file(parse(url)).parent if is_sqlite(url) else Path()
+    return directory / f"{name}.parts"
+
+
+def _budget(request: RaceRequest, plan: RacePlan, trainer: Trainer, workers: int) -> int:
+    """Return the budget of the first stage of a new race."""
+    if request.seconds is None:
+        budget = request.trainings or TRAININGS_PER_CIRCUIT * len(plan.entries)
+    else:
+        budget = int(request.seconds * workers / trainer.mean_seconds())
+    check_first_round(plan, budget)
+    return budget
+
+
+def _progress(race: Race, done: int, planned: int, budget: int) -> RaceProgress:
+    return RaceProgress(
+        stage=str(race.stage),
+        trainings=done,
+        planned=max(planned, budget),
+        open_circuits=len(race.open_circuits),
+        epsilon=race.epsilon,
+    )

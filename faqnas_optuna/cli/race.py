@@ -1,0 +1,144 @@
+"""The command `race`: train every circuit of the space, and find a front with a guarantee."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faqnas_optuna.api.settings import MOST_WORKERS, WorkerTimeouts, resolve_settings
+from faqnas_optuna.cli.conclusion import print_findings
+from faqnas_optuna.cli.launch import dask_client, reporting, terminal_hooks
+from faqnas_optuna.cli.options import (
+    cores,
+    cost_option,
+    dask_option,
+    data_dir_option,
+    data_options,
+    data_set_options,
+    json_option,
+    no_check_option,
+    option,
+    setting_option,
+    split_seed_option,
+    storage_option,
+    storage_options,
+    study_names,
+    timeout_options,
+    typed,
+)
+from faqnas_optuna.cli.output import print_json
+from faqnas_optuna.cli.ranges import FloatRange, IntRange
+from faqnas_optuna.config import StudyConfig, TrainingConfig
+from faqnas_optuna.errors import ConfigError
+
+if TYPE_CHECKING:
+    from faqnas_optuna.api.race_service import RaceRun
+
+
+@click.command()
+@data_set_options
+@option("--study", metavar="NAME", shell_complete=study_names, help="Name of the study.  [default: the data set's, with .race]")
+@option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Study file (TOML).")
+@storage_options
+@option("--trainings", type=IntRange(min=1), help="Budget of the first stage.  [default: 16 per circuit]")
+@option("--seconds", type=FloatRange(0, min_open=True), help="Approximate duration of the first stage, instead of --trainings.")
+@option(
+    "--within",
+    metavar="EPS",
+    type=FloatRange(0, 1, min_open=True),
+    help="Continue until no circuit can be better than the front by more than EPS at its cost, with 95 % confidence.",
+)
+@option("--sample", type=IntRange(min=2), help="Race only N circuits, drawn at random from the space.")
+@option("--workers", type=IntRange(1, MOST_WORKERS), help="Number of processes, of one thread each.  [default: one per core]")
+@dask_option
+@timeout_options
+@data_options
+@setting_option("--seed", StudyConfig, help="Random seed of training and split.")
+@split_seed_option
+@setting_option("--epochs", TrainingConfig, help="Passes over the training data.")
+@setting_option("--lr", TrainingConfig, field="learning_rate", help="Learning rate of Adam.")
+@setting_option("--batch-size", TrainingConfig, help="Samples per optimiser step.")
+@cost_option
+@setting_option("--flops", StudyConfig, help="FLOPs counter of the cost.")
+@setting_option("--gates", StudyConfig, help="Gates that the cost counts: all, or all but the inert ones.")
+@setting_option("--score", StudyConfig, help="Score: accuracy, or balanced accuracy (mean recall).")
+@setting_option("--engine", StudyConfig, help="Simulator of the quantum layer.")
+@data_dir_option
+@no_check_option
+@json_option
+def race(
+    dataset: str | None,
+    study: str | None,
+    config: Path | None,
+    storage: str,
+    trainings: int | None,
+    seconds: float | None,
+    within: float | None,
+    sample: int | None,
+    workers: int | None,
+    dask: str | None,
+    timeouts: WorkerTimeouts,
+    data_dir: Path | None,
+    no_check: bool,
+    as_json: bool,
+    **settings: Any,
+) -> int:
+    """Train every circuit of the space on DATASET, the promising ones most, and find the front.
+
+    The first stage spends a budget of trainings and drops the less promising half of the circuits again and again. With
+    --within, a second stage continues until the front is certified. The result is stored as a study, named after the data set
+    with .race, which pareto, show, confirm and export accept. After an interruption the same command continues.
+    """
+    if trainings and seconds:
+        raise ConfigError("--trainings and --seconds both set the budget of the first stage; leave one of them out")
+    if dask and workers:
+        raise ConfigError(
+            "--dask uses all threads of its cluster but --workers counts processes on this machine; leave one of them out"
+        )
+    client = dask_client(dask, None)
+    from faqnas_optuna.api.data import DataSource
+
+    resolved = resolve_settings(dataset, settings, source="options", file=config)
+    if resolved.config.training.repeats > 1 or resolved.auto_repeats:
+        raise ConfigError("a race decides itself how often it trains each circuit; leave out training.repeats")
+    data = DataSource.located(resolved, data_dir)
+    from faqnas_optuna.api.race_service import RaceRequest, run_race
+    from faqnas_optuna.api.running import Execution
+    from faqnas_optuna.cli.console import show_race
+    from faqnas_optuna.study.study import default_name
+
+    name = f"{default_name(resolved.config.dataset)}.race" if study is None else study
+    request = RaceRequest(
+        name=name,
+        config=resolved.config,
+        data=data,
+        trainings=trainings,
+        seconds=seconds,
+        within=within,
+        sample=sample,
+    )
+    threads = sum(client.nthreads().values()) if client else workers or cores()
+    execution = Execution(storage=storage, workers=threads, client=client, timeouts=timeouts)
+    on_data = partial(print_findings, resolved.config, is_checked=not no_check)
+    with reporting(storage):
+        with show_race(name) as update:
+            run = run_race(request, execution, terminal_hooks(storage), on_progress=update, on_data=on_data)
+        return _conclude(run, as_json=as_json)
+
+
+def _conclude(run: "RaceRun", *, as_json: bool) -> int:
+    """Print the report of a race; return the exit code."""
+    from faqnas_optuna.cli.display import print_blocks
+    from faqnas_optuna.reporting.race_report import race_report
+    from faqnas_optuna.study.state import read_state
+
+    if run.signals.first:
+        click.echo(f"interrupted; finished trainings are kept. Continue with: {typed(run.command)}", err=True)
+    with run.study.existing():
+        report = race_report(read_state(run.study), seconds=run.seconds, storage_option=storage_option())
+    if as_json:
+        print_json(dict(report.document))
+    else:
+        print_blocks(report.blocks)
+    return run.signals.exit_code

@@ -1,0 +1,1 @@
+"""Races: training of all circuits of a space with successive elimination, and certified fronts."""

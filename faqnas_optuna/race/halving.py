@@ -1,0 +1,79 @@
+"""Pareto halving: a first look at all circuits, and further trainings for the more promising half, again and again.
+
+Sequential halving (Karnin, Koren and Somekh 2013, proceedings.mlr.press/v28/karnin13) for a front instead of a single best
+circuit: a circuit is as promising as its mean score is close to the best mean of the circuits that cost no more. Each round spends
+an equal share of the budget, so that the circuits that are left have ever more trainings.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from faqnas_optuna.race.bounds import Floats, Histograms, Integers
+
+Train = Callable[[Integers], Histograms]
+"""Function that has every circuit trained until it has a number of trainings (K,), and returns the histograms of their scores."""
+
+FINALISTS = 32
+"""Number of circuits that are left after the last round."""
+
+
+def rounds_of(n_circuits: int) -> int:
+    """Return the number of rounds in which `n_circuits` are halved to `FINALISTS`.
+
+    >>> rounds_of(6786)
+    8
+    """
+    return max(math.ceil(math.log2(n_circuits / FINALISTS)), 1)
+
+
+def halve(
+    train: Train, n_circuits: int, budget: int, *, on_round: Callable[[Integers], None] = lambda circuits: None
+) -> tuple[Histograms, Integers]:
+    """Spend a budget of trainings on circuits that are sorted by cost.
+
+    Args:
+        train: Runs the trainings.
+        n_circuits: Number of circuits, K.
+        budget: Number of trainings, at least K.
+        on_round: Callback with the circuits that a round is about to train.
+
+    Returns:
+        Histograms of all circuits, and the indices of the finalists, sorted.
+    """
+    finalists = np.arange(n_circuits)
+    targets = np.zeros(n_circuits, np.int64)
+    histograms = None
+    for remaining_rounds in range(rounds_of(n_circuits), 0, -1):
+        if histograms is not None:
+            finalists = _promising_half(histograms, finalists)
+        on_round(finalists)
+        share = (budget - int(targets.sum())) // remaining_rounds
+        targets[finalists] += max(share // len(finalists), 1)
+        histograms = train(targets)
+    assert histograms is not None
+    return histograms, finalists
+
+
+def _promising_half(histograms: Histograms, circuits: Integers) -> Integers:
+    """Return the half of the circuits whose means are closest to the best mean of a circuit that costs no more, sorted."""
+    means = histograms.means[circuits]
+    gaps = np.maximum.accumulate(means) - means
+    size = max(FINALISTS, math.ceil(len(circuits) / 2))
+    # A stable sort prefers the cheaper of two equally promising circuits.
+    return circuits[np.sort(np.argsort(gaps, kind="stable")[:size])]
+
+
+def staircase(values: Floats, costs: Floats, circuits: Integers) -> Integers:
+    """Return the circuits whose value is higher than that of every other one of them that costs no more.
+
+    Args:
+        values: (K,) values of all circuits.
+        costs: (K,) costs of all circuits, in ascending order.
+        circuits: Circuits to choose from, sorted.
+    """
+    highest = np.maximum.accumulate(values[circuits])
+    steps = circuits[np.diff(highest, prepend=-np.inf) > 0]
+    # Of several steps at one cost, the last is the highest.
+    return steps[np.diff(costs[steps], append=np.inf) > 0]

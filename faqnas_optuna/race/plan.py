@@ -1,0 +1,138 @@
+"""Circuits of a race: each effective circuit once, at its lowest cost."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from faqnas_optuna.circuits.effective import effective_circuit
+from faqnas_optuna.circuits.genome import GENES, ROTATION_GENES, Circuit, Genome
+from faqnas_optuna.config import SpaceConfig, StudyConfig
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.race.bounds import Floats
+from faqnas_optuna.tables.plan import versions
+from faqnas_optuna.training.values import Costs
+
+MAX_CIRCUITS = 50_000
+"""Maximum number of circuits of a space that is raced as a whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Effective circuit in a race, with the cheapest circuit of the space that computes the same."""
+
+    genome: Genome
+    """Genome of the cheapest circuit."""
+    effective: Circuit
+    """Effective circuit, which is trained."""
+    costs: Costs
+    """Costs of the cheapest circuit."""
+    cost: float
+    """First objective of the cheapest circuit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RacePlan:
+    """Settings and circuits of a race."""
+
+    config: StudyConfig
+    """Space, protocol and cost. Repeats and the settings of a search have no effect."""
+    entries: tuple[Entry, ...]
+    """Circuits, sorted by cost."""
+    scope: str
+    """Circuits that the result is about, to follow "no circuit", such as "of the space"."""
+
+    @classmethod
+    def of(cls, config: StudyConfig, splits: DataSplits, genomes: Iterable[Genome], *, scope: str) -> "RacePlan":
+        """Return the plan of a race between the circuits of some genomes."""
+        cheapest: dict[Circuit, Entry] = {}
+        for genome in genomes:
+            entry = _entry(genome, config, splits)
+            rival = cheapest.get(entry.effective)
+            if rival is None or _order(entry) < _order(rival):
+                cheapest[entry.effective] = entry
+        return cls(config=config, entries=tuple(sorted(cheapest.values(), key=_order)), scope=scope)
+
+    @cached_property
+    def costs(self) -> Floats:
+        """(K,) costs of the circuits, in ascending order."""
+        return np.array([entry.cost for entry in self.entries], np.float64)
+
+    def document(self, splits: DataSplits) -> dict[str, Any]:
+        """Return everything that decides the score of a training, as values for JSON."""
+        config = self.config
+        return {
+            "dataset": splits.name,
+            "data_fingerprint": splits.fingerprint,
+            "training": config.training.model_dump(mode="json", exclude={"repeats"}),
+            "engine": str(config.engine),
+            "score": str(config.score),
+            "seed": config.seed,
+            "circuits": [entry.effective.digest for entry in self.entries],
+            "versions": versions(),
+        }
+
+
+def _entry(genome: Genome, config: StudyConfig, splits: DataSplits) -> Entry:
+    circuit = genome.circuit
+    costs = Costs.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, device=config.device)
+    return Entry(genome=genome, effective=effective_circuit(circuit), costs=costs, cost=costs.objective(config))
+
+
+def _order(entry: Entry) -> tuple[float, int, str]:
+    # Among equally expensive circuits the shallowest comes first; the digest makes the order definite.
+    return entry.cost, entry.genome.depth, entry.genome.circuit.digest
+
+
+def genomes_of(space: SpaceConfig) -> Iterator[Genome]:
+    """Yield one genome for each choice of the active genes of a space.
+
+    Raises:
+        ConfigError: There are more than `MAX_CIRCUITS`.
+    """
+    size = space_size(space)
+    if size > MAX_CIRCUITS:
+        raise ConfigError(
+            f"a race trains every circuit, at most {MAX_CIRCUITS:,}; this space has {size:,}: race a random sample with"
+            " --sample N, or the circuits of a search with --among STUDY"
+        )
+    frame = [gene for gene in space.genes if gene not in ROTATION_GENES]
+    for values in product(*(space.genes[gene] for gene in frame)):
+        genes = dict(zip(frame, values, strict=True))
+        depth = int(genes["depth"])
+        for rotations in product(space.rotation, repeat=depth):
+            yield Genome.from_params({**_inactive(space), **genes, **dict(zip(ROTATION_GENES, rotations, strict=False))})
+
+
+def sample_genomes(space: SpaceConfig, count: int, generator: np.random.Generator) -> list[Genome]:
+    """Draw genomes of different effective circuits at random.
+
+    Raises:
+        ConfigError: The space has hardly more circuits than `count`.
+    """
+    genes = space.genes
+    drawn: dict[Circuit, Genome] = {}
+    # Each draw has the same probability for all genomes; repeated circuits are rejected.
+    for _ in range(100 * count):
+        if len(drawn) == count:
+            return list(drawn.values())
+        params = {gene: choices[generator.integers(len(choices))] for gene, choices in genes.items()}
+        genome = Genome.from_params(_inactive(space) | params)
+        drawn.setdefault(effective_circuit(genome.circuit), genome)
+    raise ConfigError(f"--sample {count} is too close to the number of circuits of the space; leave it out to race all of them")
+
+
+def space_size(space: SpaceConfig) -> int:
+    """Return the number of choices of the active genes of a space."""
+    frame = prod(len(choices) for gene, choices in space.genes.items() if gene not in (*ROTATION_GENES, "depth"))
+    return frame * sum(int(len(space.rotation) ** depth) for depth in space.depth)
+
+
+def _inactive(space: SpaceConfig) -> dict[str, object]:
+    """Return a value for each rotation gene, of which those beyond the depth are inactive."""
+    return {gene: space.rotation[0] for gene in space.genes if gene in ROTATION_GENES}

@@ -1,0 +1,41 @@
+"""Summary of a race, which is part of the description of its study."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaceSummary:
+    """Budget of a race, and how far it has come."""
+
+    scope: str
+    """Circuits that the result is about, to follow "no circuit", such as "of the space"."""
+    budget: int
+    """Trainings of the first stage."""
+    within: float | None
+    """Requested ε of the certificate; None for the first stage alone."""
+    level: float
+    """Confidence level of the certificate."""
+    trainings: int = 0
+    """Number of trainings so far."""
+    costs: int = 0
+    """Number of distinct costs."""
+    epsilon: float = 1.0
+    """Maximum by which a circuit can be better than the front at its cost."""
+    is_complete: bool = False
+    """False while the race runs, and after an interruption."""
+
+    @property
+    def is_certified(self) -> bool:
+        """True if the front is certified within the requested ε."""
+        return self.within is not None and self.epsilon <= self.within
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """Restore a summary from the result of `to_json`."""
+        return cls(**entry)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as values for JSON."""
+        return dict(vars(self))
