@@ -98,7 +98,7 @@ def print_status(document: Mapping[str, Any]) -> None:
         table.rows.append(
             (
                 study["study"],
-                MISSING if study["confirms"] else f"{study['generations_closed']}/{study['generations']}",
+                MISSING if study["generations"] is None else f"{study['generations_closed']}/{study['generations']}",
                 f"{study['trials']['successful']:,}",
                 MISSING if best is None else f"{best:.3f}{Score(study['score']).remark}",
                 number_text(study["front"], "d"),

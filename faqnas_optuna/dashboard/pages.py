@@ -184,7 +184,7 @@ def _study_row(status: Mapping[str, Any], numbers: Mapping[str, int], up: str) -
         _link(f"{up}study/{quote(name, safe='')}", name),
         status["dataset"],
         status["state"],
-        MISSING if status["confirms"] else f"{status['generations_closed']}/{status['generations']}",
+        MISSING if status["generations"] is None else f"{status['generations_closed']}/{status['generations']}",
         f"{status['trials']['successful']:,}",
         MISSING if best is None else f"{best:.3f}{Score(status['score']).remark}",
         number_text(status["hypervolume"], ".4f"),

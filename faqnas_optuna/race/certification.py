@@ -99,7 +99,8 @@ class Certificate:
         possible = self.possible
         front: list[int] = []
         # A step is skipped while the one before it is within ε of everything that is possible up to the next step.
-        for step, end in zip(steps.tolist(), [*(steps[1:] - 1).tolist(), len(self.costs) - 1], strict=True):
+        ends = np.append(np.searchsorted(self.costs, self.costs[steps[1:]]), len(self.costs)) - 1
+        for step, end in zip(steps.tolist(), ends.tolist(), strict=True):
             if not front or self.lower[front[-1]] + within < possible[end]:
                 front.append(step)
         return np.array(front)

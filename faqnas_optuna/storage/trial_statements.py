@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
     Row,
     Select,
+    String,
     Table,
     TextClause,
     bindparam,
@@ -174,12 +175,18 @@ def read_trials(engine: Engine, study_id: int, *, after: int, among: Iterable[in
     # Rows by part and trial id.
     rows: dict[str, dict[int, list[Row[Any]]]] = defaultdict(lambda: defaultdict(list))
     with reading(engine).connect() as connection:
-        for row in connection.execute(READ_TRIALS, parameters):
-            rows[row.part][row.trial_id].append(row)
+        # All at once: a long study has hundreds of thousands of rows, and each call for a single one takes a microsecond.
+        for row in connection.execute(READ_TRIALS, parameters).all():
+            # By position, which is faster than by name.
+            rows[row[0]][row[1]].append(row)
     trials = []
     for trial_id, (row,) in sorted(rows["trial"].items()):
         trial = _empty_trial(
-            trial_id=trial_id, number=row.number, state=row.state, started=row.started, completed=row.completed
+            trial_id=trial_id,
+            number=row.number,
+            state=TrialState[row.state],
+            started=_parse_time(row.started),
+            completed=_parse_time(row.completed),
         )
         try:
             _fill(trial, {part: rows_by_trial.get(trial_id, []) for part, rows_by_trial in rows.items()})
@@ -320,8 +327,6 @@ def _read_statement() -> Any:
         of_study.where(TRIALS.c.trial_id > bindparam("after")),
         of_study.where(TRIALS.c.trial_id.in_(bindparam("among", expanding=True))),
     )
-    state_type = TRIALS.c.state.type
-    time_type = TRIALS.c.datetime_start.type
 
     def part(
         name: str, table: Table, *, key: Any = None, value: Any = None, content: Any = None, number: Any = None
@@ -333,10 +338,10 @@ def _read_statement() -> Any:
             (null() if value is None else value).label("value"),
             (null() if content is None else content).label("content"),
             (null() if number is None else number).label("number"),
-            # Without a type, SQLAlchemy would return the texts that the database stores for states and times.
-            type_coerce(TRIALS.c.state if table is TRIALS else null(), state_type).label("state"),
-            type_coerce(TRIALS.c.datetime_start if table is TRIALS else null(), time_type).label("started"),
-            type_coerce(TRIALS.c.datetime_complete if table is TRIALS else null(), time_type).label("completed"),
+            # As strings: SQLAlchemy would convert states and times in all rows, although only those of trials have any.
+            type_coerce(TRIALS.c.state if table is TRIALS else null(), String).label("state"),
+            type_coerce(TRIALS.c.datetime_start if table is TRIALS else null(), String).label("started"),
+            type_coerce(TRIALS.c.datetime_complete if table is TRIALS else null(), String).label("completed"),
         ).where(table.c.trial_id.in_(trial_ids))
 
     infinite = case((VALUES.c.value_type == INF_POS, "inf"), (VALUES.c.value_type == INF_NEG, "-inf"))
@@ -368,7 +373,10 @@ def _fill(trial: FrozenTrial, rows: Mapping[str, list[Row[Any]]]) -> None:
         trial.params[row.key] = distribution.to_external_repr(row.value)
         trial.distributions[row.key] = distribution
     for part, attributes in (("user", trial.user_attrs), ("system", trial.system_attrs)):
-        attributes.update({row.key: json.loads(row.content) for row in rows.get(part, [])})
+        attribute_rows = rows.get(part, [])
+        # One call for all attributes of a trial takes a third of the time of one for each.
+        values = json.loads(f"[{','.join(row.content for row in attribute_rows)}]")
+        attributes.update({row.key: value for row, value in zip(attribute_rows, values, strict=True)})
     value_rows = sorted(rows.get("value", []), key=lambda row: row.number)
     if value_rows:
         # An infinite value has no number in the database.
@@ -393,6 +401,11 @@ def _empty_trial(
         system_attrs={},
         intermediate_values={},
     )
+
+
+def _parse_time(stored: Any) -> datetime | None:
+    """Return a time as the driver returned it: SQLite's driver returns text."""
+    return datetime.fromisoformat(stored) if isinstance(stored, str) else stored
 
 
 # Cached, because the same few texts occur in all trials.

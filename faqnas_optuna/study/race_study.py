@@ -1,6 +1,7 @@
 """Races as studies: the circuits of a race with their mean scores, one trial each, which the race writes all at once."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import optuna
@@ -13,11 +14,19 @@ from faqnas_optuna.storage.opening import study_lock
 from faqnas_optuna.study import checks
 from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.race_summary import RaceSummary
-from faqnas_optuna.study.records import RaceRecord
-from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.records import RaceRecord, TrialRecord
+from faqnas_optuna.study.search import Search, damaged_genes
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.status import study_status
 from faqnas_optuna.study.work import Evaluate, Lock, Progress, RunTrial, WorkerAction
+
+
+@dataclass(frozen=True, kw_only=True)
+class RacedTrial:
+    """Both records of a trial of a race, for their validation in one step."""
+
+    record: TrialRecord
+    race: RaceRecord
 
 
 class RaceState(SearchState):
@@ -63,10 +72,8 @@ class RaceStudy(Search):
         return 0
 
     def damage(self, trial: FrozenTrial) -> str | None:
-        damage = super().damage(trial)
-        if damage or not self.has_result(trial):
-            return damage
-        return checks.damage(trial, RaceRecord, RaceRecord.__dataclass_fields__)
+        required = [f"val_{self.config.score.key}", *RaceRecord.__dataclass_fields__]
+        return checks.damage(trial, RacedTrial, required) or damaged_genes(trial)
 
     def advance(self, state: SearchState, *, lock: Lock = study_lock) -> WorkerAction:
         """Return that workers leave: only the command `race` continues a race."""

@@ -59,7 +59,7 @@ class Search(StoredStudy[SearchState]):
         # A running or failed trial has no result, only the attributes that its worker has stored so far.
         if not self.has_result(trial):
             return checks.damage(trial, None, ())
-        return checks.damage(trial, TrialRecord, [f"val_{self.config.score.key}"]) or _damaged_genes(trial)
+        return checks.damage(trial, TrialRecord, [f"val_{self.config.score.key}"]) or damaged_genes(trial)
 
     def subject(self, trial: FrozenTrial) -> str | None:
         # A trial has no genes until its worker has stored them.
@@ -306,16 +306,17 @@ def load(storage: BaseStorage, name: str) -> Search:
     Raises:
         ConfigError: The name is invalid.
         StudyNotFoundError: No study has this name, or this package did not create it.
-        StudyMismatchError: The study is a confirmation, or another version of this package created it.
+        StudyMismatchError: The study is not a search, or another version of this package created it.
         DamagedStudyError: The description of the study is damaged.
     """
     study, description = load_stored(storage, name)
-    if description.confirms:
-        raise StudyMismatchError(f"study {name!r} is a confirmation, not a search; choose another name with --study")
+    if description.confirms or description.race:
+        kind = "confirmation" if description.confirms else "race"
+        raise StudyMismatchError(f"study {name!r} is a {kind}, not a search; choose another name with --study")
     return Search.of(study, description)
 
 
-def _damaged_genes(trial: FrozenTrial) -> str | None:
+def damaged_genes(trial: FrozenTrial) -> str | None:
     """Describe the damage of a trial whose parameters are no genome; return None if they are one."""
     try:
         Genome.from_params(trial.params)
