@@ -10,9 +10,9 @@ averaged over fixed fractions c_k with weights w_k. If the mean is at most m, E(
 Ville's inequality it ever reaches 1 / α with probability at most α. E(m) falls as m rises, so that L = inf {m : E(m) < 1 / α}
 is below the mean at all times with probability at least 1 - α. An upper bound of x is 1 - the lower bound of 1 - x.
 
-A product does not depend on the order of its factors: a bound follows from the histogram of a circuit's scores alone. It does not
-matter which circuits are trained when, as long as each decision is made before its next score is seen. The values need not come
-from a known distribution.
+A product does not depend on the order of its factors: a bound follows from the histogram of a circuit's scores alone. It does
+not matter which circuits are trained when, as long as each decision is made before the next score is seen. The values may have
+any distribution.
 """
 
 from dataclasses import dataclass

@@ -1,21 +1,22 @@
-"""Certification of a front: no circuit is better at its cost than the front by more than ε, with a probability of 1 - α.
+"""Certification of a front: no circuit is better at its cost than the front by more than ε, with probability 1 - α.
 
 Circuits i = 1 … K have exact costs cᵢ and unknown mean scores μᵢ. The best possible front is the staircase
-f(c) = max {μᵢ : cᵢ ≤ c}. A reported front names a circuit j(c) of cost at most c for every cost c. It is ε-certified at level α if
+f(c) = max {μᵢ : cᵢ ≤ c}. A reported front names a circuit j(c) of cost at most c for every cost c. It is ε-certified at level α
+if
 
     P(μ_j(c) ≥ f(c) - ε for all c, whenever the race is stopped) ≥ 1 - α.
 
 Proof. Let Lᵢ and Uᵢ be bounds of μᵢ that hold at all times (`bounds`), each L at level 1 - α_L / K and each U at level
 1 - α_U / D, where D is the number of distinct costs and α_L + α_U = α. For every cost c let i(c) be a fixed circuit of cost at
-most c with mean f(c), chosen so that it depends on c only through its own cost; there are at most D of them. By the union bound,
-with probability 1 - α, all K lower bounds hold and the upper bounds of these D circuits hold. The race stops with
+most c with mean f(c). There are at most D such circuits, since f rises only at the costs of circuits. By the union bound, with
+probability 1 - α, all K lower bounds hold and the upper bounds of these D circuits hold. The race stops with
 Uᵢ ≤ max {Lⱼ : cⱼ ≤ cᵢ} + ε for every i. Then for every c, with the reported circuit j(c) of the highest L at cost at most c,
 
     f(c) = μ_i(c) ≤ U_i(c) ≤ max {Lⱼ : cⱼ ≤ c_i(c)} + ε ≤ L_j(c) + ε ≤ μ_j(c) + ε.
 
-The lower bounds need all K circuits, because the reported circuits were selected by them. The upper bounds need only one circuit
-per cost, although it is not known which one. Bounds that hold at all times may be combined over time: the highest lower bound and
-the lowest upper bound of a circuit hold as well.
+The lower bounds need all K circuits, because the reported circuits were selected by them. The upper bounds need only one
+circuit per cost, although it is not known which one. Bounds that hold at all times may be combined over time: the highest lower
+bound and the lowest upper bound of a circuit hold as well.
 """
 
 from collections.abc import Callable

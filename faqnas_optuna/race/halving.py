@@ -1,8 +1,8 @@
-"""Pareto halving: a first look at all circuits, and further trainings for the more promising half, again and again.
+"""Pareto halving: train all circuits a little and then, again and again, the more promising half.
 
 Sequential halving (Karnin, Koren and Somekh 2013, proceedings.mlr.press/v28/karnin13) for a front instead of a single best
-circuit: a circuit is as promising as its mean score is close to the best mean of the circuits that cost no more. Each round spends
-an equal share of the budget, so that the circuits that are left have ever more trainings.
+circuit: the most promising circuits are those whose mean score is closest to the best mean of a circuit that costs no more.
+Each round spends an equal share of the budget, so that the remaining circuits have ever more trainings.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from faqnas_optuna.race.bounds import Floats, Histograms, Integers
 
 Train = Callable[[Integers], Histograms]
-"""Function that has every circuit trained until it has a number of trainings (K,), and returns the histograms of their scores."""
+"""Function that trains each circuit until it has a number of trainings (K,), and returns the histograms of their scores."""
 
 FINALISTS = 32
 """Number of circuits that are left after the last round."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.circuits.genome import GENES, ROTATION_GENES, Circuit, Genome
+from faqnas_optuna.circuits.genome import ROTATION_GENES, Circuit, Genome
 from faqnas_optuna.config import SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError

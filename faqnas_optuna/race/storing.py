@@ -165,6 +165,6 @@ def check_first_round(plan: RacePlan, trainings: int) -> None:
     """
     if trainings < len(plan.entries):
         raise ConfigError(
-            f"a race trains each of its {len(plan.entries):,} circuits at least once, but the budget is {trainings:,} trainings;"
-            " raise --trainings or --seconds, or race a random sample with --sample N"
+            f"a race trains each of its {len(plan.entries):,} circuits at least once, but the budget is {trainings:,}"
+            " trainings; raise --trainings or --seconds, or race a random sample with --sample N"
         )

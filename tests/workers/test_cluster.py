@@ -26,6 +26,9 @@ from faqnas_optuna import search
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ClusterError, ConfigError, DataError
+from faqnas_optuna.race.plan import RacePlan, genomes_of
+from faqnas_optuna.race.running import Race
+from faqnas_optuna.race.trainer import Trainer
 from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import batched, open_storage
@@ -34,8 +37,10 @@ from faqnas_optuna.study.lifecycle import stop
 from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.study.state import StudyState, read_state
 from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.tables.result_folder import ResultFolder
 from faqnas_optuna.training import pilot
 from faqnas_optuna.workers.cluster import Assignment, DaskWorkers, connected, dask_workers, shared_out_on, watch, work
+from faqnas_optuna.workers.pool import shared_out
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
 from tests.support import tables
 from tests.support.crew import forking, process_of, train_nothing, wait_until
@@ -410,6 +415,24 @@ def test_a_table_is_the_same_when_a_cluster_makes_it(scheduler: str, iris: DataS
         progress = tables.make(tmp_path / "there.parquet", iris, hand_out=partial(shared_out_on, client))
     assert progress[-1] == tables.plan_of().trainings
     assert (tmp_path / "there.parquet").read_bytes() == (tmp_path / "here.parquet").read_bytes()
+    assert idle(scheduler)
+
+
+def test_a_race_has_the_same_result_on_a_cluster(scheduler: str, iris: DataSplits, tmp_path: Path) -> None:
+    config = small_config(space=tables.SPACE)
+    plan = RacePlan.of(config, iris, genomes_of(config.space), scope="of the space")
+    results = []
+    with connected(scheduler, storage_url=None) as client:
+        for name, hand_out in (("here", partial(shared_out, processes=1)), ("there", partial(shared_out_on, client))):
+            folder = ResultFolder(tmp_path / name, plan.document(iris), noun="race", option="--study")
+            with folder.locked():
+                race = Race(plan, Trainer(plan, iris, folder, hand_out))
+                race.run(16 * len(plan.entries), 0.3)
+            results.append(race.result())
+    here, there = results
+    assert here.is_complete and here.epsilon == there.epsilon <= 0.3
+    for name in ("means", "trainings", "low", "high", "front"):
+        assert getattr(here, name).tolist() == getattr(there, name).tolist(), name
     assert idle(scheduler)
 
 
