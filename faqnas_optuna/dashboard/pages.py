@@ -117,13 +117,21 @@ def _facts(status: Mapping[str, Any]) -> Html:
     facts = {
         "data": status["dataset"],
         "state": _state(status),
-        "generations": f"{status['generations_closed']} of {status['generations']}",
+        **_extent(status),
         "trials": f"{trials['successful']:,}, {trials['running']} running, {trials['failed']} failed",
         f"best {score.in_words}": number_text(status["best_score"]),
         "majority class": number_text(status["majority_score"]),
         "hypervolume": f"{status['hypervolume']:.4f}",
     }
     return Html(f"<dl class='facts'>{_terms(facts)}</dl>")
+
+
+def _extent(status: Mapping[str, Any]) -> dict[str, str]:
+    """Return how far a study has come: the trainings of a race, or the generations of a search."""
+    race = status["race"]
+    if race:
+        return {"trainings": f"{race['trainings']:,}", "certified within": f"{race['epsilon']:.3f}"}
+    return {"generations": f"{status['generations_closed']} of {status['generations']}"}
 
 
 def _state(status: Mapping[str, Any]) -> str:

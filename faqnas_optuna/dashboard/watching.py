@@ -185,8 +185,10 @@ class StudyWatcher:
         content = (state.study.description.created, state.successful, len(generations), confirmed)
         drawn_content, figures = self._figures_by_name.get(state.study.name, (None, {}))
         if drawn_content != content:
-            growth = _hypervolume_figure(state, generations)
-            figures = {"front": pareto_figure(state, confirmed).to_json(), "hypervolume": growth}
+            figures = {"front": pareto_figure(state, confirmed).to_json()}
+            # A race has no generations.
+            if state.study.description.race is None:
+                figures["hypervolume"] = _hypervolume_figure(state, generations)
             self._figures_by_name[state.study.name] = (content, figures)
         return figures
 

@@ -10,6 +10,8 @@ from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 
 # Blue and vermilion of Okabe and Ito remain distinct with colour vision deficiencies; in grey print the shapes differ.
+BAND = "#DCE9F2"
+"""Colour of the band of a race."""
 ESTIMATED = "#0072B2"
 """Colour of the values from the search."""
 CONFIRMED = "#D55E00"
@@ -84,6 +86,8 @@ class FrontPlot:
     """True if the cost is a number of FLOPs, False if it is -ln ESP on a device."""
     is_pooled: bool = False
     """True if the validation errors are pooled over all trainings of the study."""
+    level: float | None = None
+    """Confidence level of the certificate of a race; None for a search."""
     majority_error: float | None = None
     """Validation error of always answering the most frequent class; None if unknown."""
 
@@ -97,6 +101,7 @@ class FrontPlot:
         dominated = [candidate for candidate in state.candidates if candidate.record.circuit not in front_circuits]
         cost = config.cost_name if config.device else f"{config.flops} FLOPs"
         majority_score = search.description.majority_score
+        race = search.description.race
         return cls(
             title=f"{search.name}: {len(front)} of {len(state.by_circuit)} circuits are on the front ({cost})",
             front=front,
@@ -108,6 +113,7 @@ class FrontPlot:
             cost_name=config.cost_name,
             is_by_flops=config.device is None,
             is_pooled=config.search.front is ErrorEstimate.POOLED,
+            level=race.level if race else None,
             majority_error=None if majority_score is None else 1 - majority_score,
         )
 
@@ -131,13 +137,47 @@ class FrontPlot:
     @property
     def interval_name(self) -> str:
         """Legend entry for the intervals of the validation errors."""
+        if self.level is not None:
+            return f"simultaneous {100 * self.level:.0f} % CI of the mean"
         return f"95 % CI of the mean of {self.repeats} trainings"
 
     @property
     def bars(self) -> list[tuple[Candidate, tuple[float, float]]]:
         """Circuits of the front with the 95 % interval of their mean error; those trained once have no interval."""
-        intervals = [(candidate, candidate.val_error_interval(self.score, self.repeats)) for candidate in self.front]
+        intervals = [(candidate, self.interval(candidate)) for candidate in self.front]
         return [(candidate, interval) for candidate, interval in intervals if interval]
+
+    def interval(self, candidate: Candidate) -> tuple[float, float] | None:
+        """Return the 95 % interval of the mean error of a circuit; None without one."""
+        if candidate.race is not None:
+            return 1 - candidate.race.score_high, 1 - candidate.race.score_low
+        return candidate.val_error_interval(self.score, self.repeats)
+
+    @property
+    def band(self) -> list[tuple[float, float, float]]:
+        """Points (cost, lowest possible error, certain error) at which the band around the best front changes.
+
+        Empty for a search. The best front of the race lies within the band, with the confidence of the certificate.
+        """
+        raced = [(candidate.cost, candidate.race) for candidate in (*self.front, *self.dominated) if candidate.race]
+        by_cost = {cost: (1 - race.possible, 1 - race.certain) for cost, race in raced}
+        highest = max(by_cost, default=0.0)
+        points: list[tuple[float, float, float]] = []
+        for cost in sorted(by_cost):
+            if not points or points[-1][1:] != by_cost[cost] or cost == highest:
+                points.append((cost, *by_cost[cost]))
+        return points
+
+    @property
+    def dominated_name(self) -> str:
+        """Legend entry for the circuits off the front."""
+        # In a race, a circuit with few trainings may have a lower mean error than the front by chance.
+        return DOMINATED_NAME if self.level is None else "other circuits, some trained only once or a few times"
+
+    @property
+    def band_name(self) -> str:
+        """Legend entry for the band."""
+        return f"best possible front ({100 * (self.level or 0):.0f} % confidence)"
 
     @property
     def pairs(self) -> list[tuple[Candidate, ConfirmedError]]:

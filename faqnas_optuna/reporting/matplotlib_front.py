@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.reporting.front_plot import (
+    BAND,
     CONFIRMED,
     CONFIRMED_NAME,
     DOMINATED,
-    DOMINATED_NAME,
     ESTIMATED,
     FrontPlot,
     Mark,
@@ -33,6 +33,8 @@ POINTS_PER_INCH = 72
 INK = "0.15"
 ESTIMATED_RANGE = "#9CC7E1"
 """Colour of the intervals from the search: a light blue, since the confirmed values are drawn over them."""
+MANY = 1_000
+"""Number of dominated circuits from which their marks are small."""
 TIGHT: dict[str, Any] = {"handlelength": 1.5, "handletextpad": 0.5, "columnspacing": 1.2, "labelspacing": 0.3, "borderpad": 0.2}
 """Distances in a legend, in multiples of its font size."""
 
@@ -101,12 +103,17 @@ def _circuits(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
         "linestyle": "",
         "marker": "o",
         "color": DOMINATED,
-        "markersize": 0.55 * form.mark_pt,
+        "markersize": (0.55 if len(plot.dominated) < MANY else 0.2) * form.mark_pt,
         "markeredgewidth": 0,
     }
     handles: list[Handle] = []
     if plot.dominated:
-        handles += axes.plot(*points(plot.dominated), **faint, label=DOMINATED_NAME)
+        handles += axes.plot(*points(plot.dominated), **faint, label=plot.dominated_name)
+    if plot.band:
+        costs, lowest, highest = zip(*plot.band, strict=True)
+        handles.append(
+            axes.fill_between(costs, lowest, highest, step="post", color=BAND, linewidth=0, zorder=0.5, label=plot.band_name)
+        )
     steps: dict[str, Any] = {"drawstyle": "steps-post", "color": ESTIMATED, "linewidth": 0.7 * form.line_pt}
     axes.plot(*points(plot.front), **steps)
     # An empty line joins steps and filled circle in one entry of the legend.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from faqnas_optuna.config import FlopsCounter, Score, StudyConfig
 from faqnas_optuna.reporting.advice import reliability_sentence
 from faqnas_optuna.reporting.documents import to_the_minute
+from faqnas_optuna.reporting.race_report import guarantee
 from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.training.statistics import accuracy_interval
@@ -28,7 +29,11 @@ def study_note(state: SearchState) -> dict[str, str]:
     return {
         "Objectives": _objectives(search.config),
         "Protocol": _protocol(search.description),
-        "Reliability": _reliability(state),
+        **(
+            {"Reliability": _reliability(state)}
+            if search.description.race is None
+            else {"Guarantee": guarantee(search.description)}
+        ),
         "Origin": _origin(search.description, others=bool(search.metadata.worker_versions())),
     }
 
@@ -49,6 +54,8 @@ def _protocol(description: Description) -> str:
     sizes = description.sizes
     training = config.training
     seeds = f"from seed {config.seed}" if training.repeats == 1 else f"{training.repeats} times from seed {config.seed}"
+    if description.race:
+        seeds = f"one or more times from seed {config.seed}, the promising ones most often,"
     return (
         f"Each circuit was trained by the {config.engine} engine {seeds} on {sizes['train']:,} samples of {config.dataset},"
         f" whose means and standard deviations standardise all features, for {counted(training.epochs, 'epoch')} of Adam with a"

@@ -11,10 +11,10 @@ from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.front_plot import (
+    BAND,
     CONFIRMED,
     CONFIRMED_NAME,
     DOMINATED,
-    DOMINATED_NAME,
     ESTIMATED,
     ConfirmedError,
     FrontPlot,
@@ -143,10 +143,12 @@ def interactive_figure(plot: FrontPlot) -> "Figure":
     # One trace for all dominated circuits and one for the whole front, so that every circuit is exactly one point.
     figure.add_scatter(
         **_trace(plot, plot.dominated),
-        name=DOMINATED_NAME,
+        name=plot.dominated_name,
         mode="markers",
         marker={"color": DOMINATED, "opacity": 0.5, "size": 7},
     )
+    if plot.band:
+        _add_band(figure, plot)
     marks = [Mark.of(candidate) for candidate in plot.front]
     figure.add_scatter(
         **_trace(plot, plot.front),
@@ -177,8 +179,8 @@ def _trace(plot: FrontPlot, candidates: list[Candidate]) -> dict[str, Any]:
     x, y = points(candidates)
     customdata = []
     for candidate in candidates:
-        interval = candidate.scores.interval(plot.score, plot.repeats)
-        uncertainty = f" ({interval[0]:.3f} to {interval[1]:.3f}, {plot.interval_name})" if interval else ""
+        interval = plot.interval(candidate)
+        uncertainty = f" ({1 - interval[1]:.3f} to {1 - interval[0]:.3f}, {plot.interval_name})" if interval else ""
         score = candidate.scores.mean(plot.score)
         customdata.append([candidate.trial, str(candidate.effective_gates), score, candidate.costs.parameters, uncertainty])
     return {
@@ -220,6 +222,14 @@ def _error_bars(plot: FrontPlot) -> dict[str, Any]:
         "color": ESTIMATED,
         "thickness": 1,
     }
+
+
+def _add_band(figure: "Figure", plot: FrontPlot) -> None:
+    """Add the band in which the best front of a race lies."""
+    costs, lowest, highest = zip(*plot.band, strict=True)
+    edge: dict[str, Any] = {"mode": "lines", "line": {"shape": "hv", "width": 0}, "hoverinfo": "skip"}
+    figure.add_scatter(x=costs, y=lowest, showlegend=False, **edge)
+    figure.add_scatter(x=costs, y=highest, fill="tonexty", fillcolor=BAND, name=plot.band_name, **edge)
 
 
 def _add_confirmed(figure: "Figure", plot: FrontPlot) -> None:
