@@ -135,7 +135,10 @@ class FrontPlot:
 
     @property
     def bars(self) -> list[tuple[Candidate, tuple[float, float]]]:
-        """Circuits of the front with the 95 % interval of their mean error; those trained once have no interval."""
+        """Circuits of the front with the 95 % interval of their mean error; circuits trained once have no interval."""
+        # The interval of the circuit's own trainings need not contain a pooled error.
+        if self.is_pooled:
+            return []
         intervals = [(candidate, candidate.val_error_interval(self.score, self.repeats)) for candidate in self.front]
         return [(candidate, interval) for candidate, interval in intervals if interval]
 
