@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
-from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.config import ErrorEstimate, StudyConfig
 from faqnas_optuna.confirmation.baselines import Baseline, Model, label
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.documents import check_successful
@@ -18,7 +18,7 @@ from faqnas_optuna.study.metadata import ConfirmationPlan, Finalist
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.state import INTERRUPTED, read_state
+from faqnas_optuna.study.state import INTERRUPTED, candidates_of_trials, read_state
 
 SUFFIX = ".confirm"
 """Suffix that makes the default name of a confirmation from that of its search."""
@@ -74,14 +74,14 @@ def candidates_of(search: Search, numbers: Iterable[int]) -> list[Candidate]:
         StudyNotFoundError: The search has no trial of such a number.
         ConfigError: A trial has no result.
     """
-    candidates = []
+    trials = []
     # A dictionary drops repeated numbers and, unlike a set, keeps the order.
     for number in dict.fromkeys(numbers):
         trial = search.trial(number)
         if not search.has_result(trial):
             raise ConfigError(f"trial {number} of study {search.name!r} has no result to confirm; choose a successful trial")
-        candidates.append(Candidate.of_trial(trial, search.config))
-    return candidates
+        trials.append(trial)
+    return candidates_of_trials(search, trials)
 
 
 def choose_finalists(
@@ -118,6 +118,7 @@ def finalists_of(
         n_features: Number of features, on which the widths of controls depend.
         n_classes: Number of classes, likewise.
     """
+    is_pooled = config.search.front is ErrorEstimate.POOLED
     return tuple(
         Finalist(
             trial=candidate.trial,
@@ -127,7 +128,8 @@ def finalists_of(
             # The search may be deleted or go on, so its scores are stored with the confirmation.
             search_estimate=(
                 candidate.search_estimate(config),
-                candidate.scores.deviation(config.score),
+                # A pooled estimate is not the mean of these trainings, so their deviation gives no interval for it.
+                None if is_pooled else candidate.scores.deviation(config.score),
                 config.training.repeats,
             ),
             networks={
