@@ -17,7 +17,7 @@ from tests.conftest import run_trials, small_config
 
 def test_every_network_is_trained_once_from_every_seed(confirmation: Make) -> None:
     trainings = confirmation(*range(8)).all_trainings()
-    assert len({(training.network, training.seed) for training in trainings}) == len(trainings)
+    assert len({(training.network, training.repeat) for training in trainings}) == len(trainings)
     networks = {training.network for training in trainings if training.model in list(Model)}
     assert len(trainings) == 2 * len(networks) + len(Baseline)
 
