@@ -250,8 +250,8 @@ def _run_on_cluster(
     # The time limits have the names of the keyword arguments.
     settings = {"storage_url": execution.storage, "data_dir": worker_dir, **asdict(execution.timeouts)}
     with (
-        hooks.show_progress() as on_look,
+        hooks.show_progress() as on_update,
         dask_workers(client, execution.workers, study, signals, **settings) as crew,
         suppress(AskedToLeaveError),
     ):
-        watch(crew, study, signals, on_look=on_look)
+        watch(crew, study, signals, on_update=on_update)

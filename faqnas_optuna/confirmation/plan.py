@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
-from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.config import ErrorEstimate, StudyConfig
 from faqnas_optuna.confirmation.baselines import Baseline, Model, label
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.documents import check_successful
@@ -18,21 +18,21 @@ from faqnas_optuna.study.metadata import ConfirmationPlan, Finalist
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.state import INTERRUPTED, read_state
+from faqnas_optuna.study.state import INTERRUPTED, candidates_of_trials, read_state
 
 SUFFIX = ".confirm"
-"""Suffix that makes the default name of a confirmation from that of its search."""
+"""Suffix appended to the name of a search to form the default name of its confirmation."""
 
 
 class Training(NamedTuple):
     """One training of a confirmation."""
 
     network: str
-    """Description of the network. Finalists with equal descriptions share the training."""
-    seed: int
-    """Number of the seed, from 0."""
+    """Description of the network. Networks with equal descriptions are trained once, for all finalists that have them."""
+    repeat: int
+    """Number of the repeat, from 0; with the study's seed it determines the random generator."""
     finalist: int
-    """Number of the finalist's trial in the search; of several finalists that share the training, the first."""
+    """Trial number, in the search, of the first finalist that has the network; for a baseline, of the plan's first finalist."""
     model: str
     """Role of the network, one of `Model` or `Baseline`."""
 
@@ -49,17 +49,17 @@ class ConfirmationBudget:
 
 DEFAULT_EPOCHS = 50
 DEFAULT_REPEATS = 10
-LARGEST_SVM = 10_000
+MAX_SVM_SAMPLES = 10_000
 """Maximum number of training samples of a support vector machine, whose time grows with their square."""
 
 
 def baselines_for(n_train: int) -> tuple[str, ...]:
-    """Return the classical models to fit, given the number of training samples.
+    """Return the names of the scikit-learn models to fit, given the number of training samples.
 
     >>> baselines_for(10_001)
     ('logistic',)
     """
-    return tuple(str(name) for name in Baseline if name is Baseline.LOGISTIC or n_train <= LARGEST_SVM)
+    return tuple(str(name) for name in Baseline if name is Baseline.LOGISTIC or n_train <= MAX_SVM_SAMPLES)
 
 
 def name_for(study: str) -> str:
@@ -71,17 +71,17 @@ def candidates_of(search: Search, numbers: Iterable[int]) -> list[Candidate]:
     """Return trials of a search as candidates, without duplicates, in the order of `numbers`.
 
     Raises:
-        StudyNotFoundError: The search has no trial of such a number.
+        StudyNotFoundError: The search has no trial with one of these numbers.
         ConfigError: A trial has no result.
     """
-    candidates = []
+    trials = []
     # A dictionary drops repeated numbers and, unlike a set, keeps the order.
     for number in dict.fromkeys(numbers):
         trial = search.trial(number)
         if not search.has_result(trial):
             raise ConfigError(f"trial {number} of study {search.name!r} has no result to confirm; choose a successful trial")
-        candidates.append(Candidate.of_trial(trial, search.config))
-    return candidates
+        trials.append(trial)
+    return candidates_of_trials(search, trials)
 
 
 def choose_finalists(
@@ -90,13 +90,13 @@ def choose_finalists(
     """Return the circuits of a search that are to be confirmed; by default the whole front.
 
     Args:
-        numbers: Trials to confirm.
-        top: Maximum number of circuits of the front, those with the lowest validation errors.
-        pick: Rule that selects one circuit of the front.
+        numbers: Numbers of the trials to confirm; `top` and `pick` are then ignored.
+        top: Maximum number of circuits to take from the front, lowest validation error first.
+        pick: Rule that selects one circuit of the front; `top` is then ignored.
 
     Raises:
         ConfigError: A trial has no result.
-        StudyNotFoundError: The search has no trial of such a number.
+        StudyNotFoundError: The search has no trial with one of these numbers.
         NoSuccessfulTrialError: No trial has succeeded yet.
     """
     if numbers is not None:
@@ -115,9 +115,10 @@ def finalists_of(
 
     Args:
         config: Settings of the search.
-        n_features: Number of features, on which the widths of controls depend.
-        n_classes: Number of classes, likewise.
+        n_features: Number of features; with `n_classes` it determines the width of the MLP control.
+        n_classes: Number of classes.
     """
+    is_pooled = config.search.front is ErrorEstimate.POOLED
     return tuple(
         Finalist(
             trial=candidate.trial,
@@ -127,7 +128,8 @@ def finalists_of(
             # The search may be deleted or go on, so its scores are stored with the confirmation.
             search_estimate=(
                 candidate.search_estimate(config),
-                candidate.scores.deviation(config.score),
+                # A pooled estimate is not the mean of these trainings, so their deviation gives no interval for it.
+                None if is_pooled else candidate.scores.deviation(config.score),
                 config.training.repeats,
             ),
             networks={
@@ -140,7 +142,7 @@ def finalists_of(
 
 
 def _models(candidate: Candidate) -> list[Model]:
-    """Return the circuit and those of its controls that differ from the circuit itself."""
+    """Return `Model.CIRCUIT` and the controls whose networks differ from the circuit's."""
     equal_controls = set()
     if not candidate.effective_gates.is_entangled:
         equal_controls.add(Model.SEPARABLE)
@@ -150,7 +152,7 @@ def _models(candidate: Candidate) -> list[Model]:
 
 
 def all_trainings(plan: ConfirmationPlan, *, repeats: int) -> list[Training]:
-    """Return all trainings of a confirmation, in the order of the queue.
+    """Return all trainings of a confirmation, in the order in which they are queued.
 
     Args:
         repeats: Number of trainings per network.
@@ -159,29 +161,30 @@ def all_trainings(plan: ConfirmationPlan, *, repeats: int) -> list[Training]:
     for finalist in plan.finalists:
         for model, network in finalist.networks.items():
             networks.setdefault(network, (finalist.trial, model))
-    # Seed by seed, so that at any time all networks have nearly the same number of trainings and can be compared.
-    from_seeds = [Training(network, seed, *networks[network]) for seed in range(repeats) for network in networks]
-    # The classical models come last, since a fit cannot be stopped half-way. They belong to no finalist, but a trial needs one.
-    return [*from_seeds, *(Training(name, 0, plan.finalists[0].trial, name) for name in plan.baselines)]
+    # Repeat by repeat, so that at any time all networks have nearly the same number of trainings and can be compared.
+    network_trainings = [Training(network, repeat, *networks[network]) for repeat in range(repeats) for network in networks]
+    # The scikit-learn models come last. They belong to no finalist, but a trial must have one: the first.
+    return [*network_trainings, *(Training(name, 0, plan.finalists[0].trial, name) for name in plan.baselines)]
 
 
-def missing_trainings(trainings: Iterable[Training], trials: Iterable[FrozenTrial], *, since: int) -> list[Training]:
-    """Return the trainings that are neither finished nor queued nor running.
+def missing_trainings(trainings: Iterable[Training], trials: Iterable[FrozenTrial], *, resumed_at: int) -> list[Training]:
+    """Return the trainings to be queued: those that have no trial, or only failed trials that are to be tried again.
 
     Args:
         trainings: All trainings of the confirmation.
         trials: Trials of the confirmation.
-        since: Number of the first trial since the last resumption. Earlier failures are tried again, later ones are not.
+        resumed_at: Number of the first trial since the last resumption. Failures before it are tried again, later ones only if
+            a signal caused them.
     """
-    settled = set()
+    not_due = set()
     for trial in trials:
-        if trial.state is not TrialState.FAIL or (trial.number >= since and not _was_interrupted(trial)):
-            # Trials that somebody else added to the study lack these attributes.
-            settled.add((trial.user_attrs.get("network"), trial.user_attrs.get("seed")))
-    return [training for training in trainings if (training.network, training.seed) not in settled]
+        if trial.state is not TrialState.FAIL or (trial.number >= resumed_at and not _was_interrupted(trial)):
+            # Trials that another program added to the study lack these attributes.
+            not_due.add((trial.user_attrs.get("network"), trial.user_attrs.get("seed")))
+    return [training for training in trainings if (training.network, training.repeat) not in not_due]
 
 
 def _was_interrupted(trial: FrozenTrial) -> bool:
     """Return whether a failed trial was ended by a signal."""
-    # Trials of dead workers are not meant here: they are requeued at once, up to the maximum number of retries.
+    # Trials of dead workers do not count: they are requeued immediately, up to the maximum number of retries.
     return str(trial.user_attrs.get(FAILURE)).startswith(INTERRUPTED)

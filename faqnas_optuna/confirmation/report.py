@@ -7,7 +7,7 @@ from faqnas_optuna.config import Score
 from faqnas_optuna.confirmation.analysis import SIGNIFICANT, confirmation_document
 from faqnas_optuna.confirmation.circuit_table import circuits_table, heading_of_test_score
 from faqnas_optuna.confirmation.opening import search_of
-from faqnas_optuna.confirmation.plan import LARGEST_SVM
+from faqnas_optuna.confirmation.plan import MAX_SVM_SAMPLES
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.reporting import documents
 from faqnas_optuna.reporting.report import BRACKETS, Block, Report, majority_line
@@ -117,7 +117,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     if skipped := document["baselines_skipped"]:
         sentences.append(
             f"Skipped {' and '.join(skipped)}, whose training time grows with the square of the number of training samples;"
-            f" the maximum is {LARGEST_SVM:,}."
+            f" the maximum is {MAX_SVM_SAMPLES:,}."
         )
     remaining = trainings["needed"] - trainings["done"] - trainings["failed"]
     if remaining:

@@ -84,7 +84,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
         return finalist
 
     def all_trainings(self) -> list[Training]:
-        """Return all trainings, in the order of the queue."""
+        """Return all trainings, in the order in which they are queued."""
         return all_trainings(self.plan, repeats=self.config.training.repeats)
 
     def with_finalists(self, finalists: Iterable[Finalist], *, repeats: int | None) -> "Confirmation":
@@ -212,8 +212,8 @@ class Confirmation(StoredStudy[ConfirmationState]):
         by_state: defaultdict[TrialState, set[tuple[str, int]]] = defaultdict(set)
         for trial in trials:
             by_state[trial.state].add((trial.user_attrs.get("network", ""), trial.user_attrs.get("seed", -1)))
-        due = missing_trainings(self.all_trainings(), trials, since=self._resumed_at())
-        remaining = {(training.network, training.seed) for training in self.all_trainings()}
+        due = missing_trainings(self.all_trainings(), trials, resumed_at=self._resumed_at())
+        remaining = {(training.network, training.repeat) for training in self.all_trainings()}
         counts = {"needed": len(remaining)}
         # A training may have several trials, since failed ones are repeated: the best state counts.
         for name, state in STATES.items():
@@ -232,7 +232,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
             return False
         with batched(self.study).cached_reads():
             trials = self.study.get_trials(deepcopy=False)
-        return not state.running or bool(missing_trainings(self.all_trainings(), trials, since=state.resumed_at))
+        return not state.running or bool(missing_trainings(self.all_trainings(), trials, resumed_at=state.resumed_at))
 
     def _queue_or_stop(self, state: ConfirmationState, lock: Lock) -> Stop | None:
         """Queue missing trainings or stop the confirmation, and return the stop if there is one."""
@@ -245,7 +245,7 @@ class Confirmation(StoredStudy[ConfirmationState]):
             state.refresh()
             trainings = self.reload().all_trainings()
             state.resumed_at = self._resumed_at()
-            due = missing_trainings(trainings, self.study.get_trials(deepcopy=False), since=state.resumed_at)
+            due = missing_trainings(trainings, self.study.get_trials(deepcopy=False), resumed_at=state.resumed_at)
             if may_all_fail(state):
                 return write_stop(self, StopReason.FAILURES)
             if not (due or state.waiting or state.running):
@@ -263,6 +263,6 @@ def enqueue(study: optuna.Study, trainings: Iterable[Training]) -> None:
     # Stored now, the attributes identify waiting trials too.
     for training in trainings:
         study.enqueue_trial(
-            {"finalist": training.finalist, "model": training.model, "seed": training.seed},
-            user_attrs={"network": training.network, "seed": training.seed},
+            {"finalist": training.finalist, "model": training.model, "seed": training.repeat},
+            user_attrs={"network": training.network, "seed": training.repeat},
         )

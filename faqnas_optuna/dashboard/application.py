@@ -116,11 +116,11 @@ def _study(watcher: StudyWatcher, path: str) -> tuple[str, str]:
         return "200 OK", study_page(watcher.study(name), path=path)
     except (ConfigError, StudyNotFoundError, StudyMismatchError) as error:
         # A study without a page here still has one in optuna-dashboard.
-        number = watcher.numbers().get(name)
-        if number is None:
+        study_id = watcher.study_ids().get(name)
+        if study_id is None:
             return "404 Not Found", message_page("No such study", f"There is no study {name!r} here.", path=path)
         reason = f"The study has no page here: {error}." if isinstance(error, StudyMismatchError) else NOT_OURS
-        return "200 OK", message_page(name, reason, path=path, number=number)
+        return "200 OK", message_page(name, reason, path=path, study_id=study_id)
 
 
 def _with_assets(application: Application) -> Application:

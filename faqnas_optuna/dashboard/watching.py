@@ -31,7 +31,7 @@ from faqnas_optuna.study.study import StoredStudy
 class StudyView:
     """Content of a study's page."""
 
-    number: int
+    study_id: int
     """Id of the study in the database, which the addresses of optuna-dashboard contain."""
     status: Mapping[str, Any]
     """Progress of the study, a `StoredStudy.status`."""
@@ -53,7 +53,7 @@ class Overview:
 
     studies: Sequence[Mapping[str, Any]]
     """Progress of each study that has a page, a `StoredStudy.status`."""
-    numbers: Mapping[str, int]
+    study_ids: Mapping[str, int]
     """Ids of all studies of the storage by name."""
     left_out: Mapping[str, str]
     """Reasons why studies have no page, by name."""
@@ -123,7 +123,7 @@ class StudyWatcher:
         # All requests share one result, so any name will do.
         return self._overviews.get("")
 
-    def numbers(self) -> dict[str, int]:
+    def study_ids(self) -> dict[str, int]:
         """Return the ids of all studies by name."""
         return study_ids(self._storage)
 
@@ -136,7 +136,7 @@ class StudyWatcher:
                 confirmation = confirmation_of(search)
                 confirmed = confirmed_errors(confirmation)
                 return StudyView(
-                    number=study_id_of(search.study),
+                    study_id=study_id_of(search.study),
                     status=search.status(state),
                     note=study_note(state),
                     front=state.front,
@@ -150,7 +150,7 @@ class StudyWatcher:
         studies = []
         left_out = {}
         with self._lock:
-            numbers = self.numbers()
+            ids = self.study_ids()
             ours = our_studies(self._storage)
             for name in ours:
                 try:
@@ -160,9 +160,9 @@ class StudyWatcher:
                     left_out[name] = str(error)
                 # The study was deleted after the list was read.
                 except StudyNotFoundError:
-                    numbers.pop(name, None)
-        left_out |= {name: "not created by faqnas-optuna" for name in numbers.keys() - ours.keys()}
-        return Overview(studies=studies, numbers=numbers, left_out=dict(sorted(left_out.items())))
+                    ids.pop(name, None)
+        left_out |= {name: "not created by faqnas-optuna" for name in ids.keys() - ours.keys()}
+        return Overview(studies=studies, study_ids=ids, left_out=dict(sorted(left_out.items())))
 
     def _state(self, study: StoredStudy[State]) -> State:
         """Return the current state of a study."""

@@ -21,7 +21,7 @@ from faqnas_optuna.data.cells import texts
 from faqnas_optuna.data.classes import check_counts, class_indices, infer_classes, label_texts
 from faqnas_optuna.data.column_kinds import Column, infer_kind, read_column, table_of
 from faqnas_optuna.data.csv_files import UNNAMED
-from faqnas_optuna.data.division import PARTS, SPLIT, Rows, divide, fixed_parts, group_numbers
+from faqnas_optuna.data.division import PARTS, SPLIT, RowsByPart, divide, fixed_parts, group_numbers
 from faqnas_optuna.data.findings import check
 from faqnas_optuna.data.fitting import fit
 from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
@@ -55,7 +55,7 @@ def load_file(
     """Load a file as a data set with the name of the file.
 
     Args:
-        seed: Random seed of parts that the data do not name.
+        seed: Random seed for drawing parts that are not given.
         test_path: Path of the file that `config.test_file` names.
         non_numeric: Stored schema of the study (`Schema.non_numeric`); None to infer it.
 
@@ -88,7 +88,7 @@ def splits_of(
         source: All samples, or those outside the test part.
         target: Name of the column that holds the classes.
         name: Name of the data set.
-        seed: Random seed of parts that the data do not name.
+        seed: Random seed for drawing parts that are not given.
         test: Samples of the test part, with the same columns.
         non_numeric: Stored schema (`Schema.non_numeric`); None to infer it.
 
@@ -105,7 +105,7 @@ def splits_of(
     columns = _read_columns(samples, schema, problems)
     y, classes = _read_classes(samples, schema, problems)
     groups = _read_groups(samples, schema, problems)
-    fixed = _read_parts(samples, schema, problems)
+    given_parts = _read_parts(samples, schema, problems)
     problems.check()
     if not columns:
         raise DataError(
@@ -113,7 +113,7 @@ def splits_of(
             " add columns of values"
         )
     with problems.collected():
-        rows = divide(y, classes, groups, fixed, seed)
+        rows = divide(y, classes, groups, given_parts, seed)
     problems.check()
     table, preprocessing = _prepare(columns, rows["train"], config.pca, name)
     parts = {part: Split(x=preprocessing.apply(table.rows(indices)), y=y[indices]) for part, indices in rows.items()}
@@ -130,8 +130,8 @@ def splits_of(
         schema=schema,
         fingerprint=_fingerprint(name, columns, classes, y, rows),
         columns=_join_descriptions(name, _describe_columns(schema, columns, preprocessing, rows["train"], config)),
-        # The seed decides nothing if the data name all three parts.
-        seed=None if fixed is not None and (fixed == "validation").any() else seed,
+        # The seed decides nothing if all three parts are given.
+        seed=None if given_parts is not None and (given_parts == "validation").any() else seed,
         findings=check(
             {column.name: column.values for column in columns},
             y,
@@ -163,7 +163,7 @@ def _infer_schema(source: Source, target: str, config: DataConfig, problems: Pro
         split_columns = [column for column in frame.columns if _is_split(column) and column not in config.drop]
         if len(split_columns) > 1:
             first, second, *_ = split_columns
-            raise DataError(f"columns {first!r} and {second!r} both name the part of each sample; leave one out with --drop")
+            raise DataError(f"columns {first!r} and {second!r} both assign each sample to a part; leave one out with --drop")
     kinds = {}
     for column in frame.columns:
         declared = _declared_kind(column, target, config)
@@ -269,7 +269,7 @@ def _read_groups(samples: Sequence[Source], schema: Schema, problems: Problems) 
 
 
 def _read_parts(samples: Sequence[Source], schema: Schema, problems: Problems) -> NDArray[np.str_] | None:
-    """Return the part of each sample (samples,); None if the data do not name the parts."""
+    """Return the part of each sample (samples,); None if the parts are not given."""
     # With a test file, all samples of the first file are for training, and the validation part is drawn from them.
     if len(samples) > 1:
         return np.repeat(["train", "test"], [len(source.frame) for source in samples])
@@ -371,7 +371,9 @@ def _join_descriptions(name: str, descriptions: dict[str, str]) -> dict[str, str
     return descriptions
 
 
-def _fingerprint(name: str, columns: Sequence[Column], classes: tuple[Label, ...], y: NDArray[np.int64], rows: Rows) -> str:
+def _fingerprint(
+    name: str, columns: Sequence[Column], classes: tuple[Label, ...], y: NDArray[np.int64], rows: RowsByPart
+) -> str:
     """Return a digest of the raw values and of the parts, equal on all machines."""
     # Kinds belong to the raw values: the texts 1 and 2 as categories are other data than the numbers 1 and 2.
     form = {"columns": [[column.name, str(column.kind)] for column in columns], "classes": list(classes)}

@@ -25,7 +25,7 @@ from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.state import SearchState, StudyState, read_state
+from faqnas_optuna.study.state import SearchState, StudyState, candidates_of_trials, read_state
 from faqnas_optuna.study.status import stop_document
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import StoredStudy
@@ -223,7 +223,7 @@ def trial_document(search: Search, number: int) -> dict[str, Any]:
     from faqnas_optuna.circuits.pennylane_circuit import draw
 
     genome = Genome.from_params(trial.params)
-    candidate = Candidate.of_trial(trial, search.config) if search.has_result(trial) else None
+    candidate = candidates_of_trials(search, [trial])[0] if search.has_result(trial) else None
     cheapest_flops = candidate.costs.cheapest_flops(search.config) if candidate else None
     document["score"] = str(search.config.score)
     document |= _circuit(genome, cheapest_flops) | {"drawing": draw(genome.circuit)}

@@ -143,7 +143,10 @@ class FrontPlot:
 
     @property
     def bars(self) -> list[tuple[Candidate, tuple[float, float]]]:
-        """Circuits of the front with the 95 % interval of their mean error; those trained once have no interval."""
+        """Circuits of the front with the 95 % interval of their mean error; circuits trained once have no interval."""
+        # The interval of the circuit's own trainings need not contain a pooled error.
+        if self.is_pooled:
+            return []
         intervals = [(candidate, self.interval(candidate)) for candidate in self.front]
         return [(candidate, interval) for candidate, interval in intervals if interval]
 
@@ -172,7 +175,7 @@ class FrontPlot:
     def dominated_name(self) -> str:
         """Legend entry for the circuits off the front."""
         # In a race, a circuit with few trainings may have a lower mean error than the front by chance.
-        return DOMINATED_NAME if self.level is None else "other circuits, some trained only once or a few times"
+        return DOMINATED_NAME if self.level is None else "other circuits"
 
     @property
     def band_name(self) -> str:

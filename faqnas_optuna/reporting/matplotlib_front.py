@@ -63,22 +63,24 @@ def styled(form: Form) -> AbstractContextManager[None]:
 def printed_figure(plot: FrontPlot, size: Size) -> "Figure":
     """Return a figure of the front as steps over a logarithmic cost axis, with the legend below the axes.
 
-    The dominated circuits are pale, behind the front. Points of the front are labelled with their trial numbers, as far as
+    Dominated circuits are drawn pale and behind the front. Points of the front are labelled with their trial numbers, as far as
     there is room.
     """
     from matplotlib.figure import Figure
 
     form = size.form
     with styled(form):
-        # A figure without pyplot opens no window and leaves no global state.
+        # A `Figure` that is created without pyplot opens no window and adds no global state.
         figure = Figure(figsize=form.inches, layout="constrained")
         axes = figure.subplots()
         _prepare(axes, plot, form)
-        legend_below(figure, [*_circuits(axes, plot, form), *_intervals(axes, plot, form), *_majority(axes, plot)])
+        legend_below(
+            figure, [*_draw_circuits(axes, plot, form), *_draw_intervals(axes, plot, form), *_majority_handles(axes, plot)]
+        )
         # The labels need the final position of everything else: lay the figure out now, and never again.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        _label(axes, plot, form)
+        _draw_labels(axes, plot, form)
     return figure
 
 
@@ -97,9 +99,9 @@ def _prepare(axes: "Axes", plot: FrontPlot, form: Form) -> None:
         title.set_fontsize(form.text_pt * min(1, 0.96 * axes.figure.bbox.width / title.get_window_extent().width))
 
 
-def _circuits(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
+def _draw_circuits(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
     """Draw the circuits at their validation errors, and return the handles for the legend."""
-    faint: dict[str, Any] = {
+    dominated_style: dict[str, Any] = {
         "linestyle": "",
         "marker": "o",
         "color": DOMINATED,
@@ -108,7 +110,7 @@ def _circuits(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
     }
     handles: list[Handle] = []
     if plot.dominated:
-        handles += axes.plot(*points(plot.dominated), **faint, label=plot.dominated_name)
+        handles += axes.plot(*points(plot.dominated), **dominated_style, label=plot.dominated_name)
     if plot.band:
         costs, lowest, highest = zip(*plot.band, strict=True)
         handles.append(
@@ -116,19 +118,19 @@ def _circuits(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
         )
     steps: dict[str, Any] = {"drawstyle": "steps-post", "color": ESTIMATED, "linewidth": 0.7 * form.line_pt}
     axes.plot(*points(plot.front), **steps)
-    # An empty line joins steps and filled circle in one entry of the legend.
-    handles += axes.plot([], [], **steps, **_mark(Mark.EFFECTIVE, form), label="front (labels: trial numbers)")
+    # A line without points gives the steps and the filled circle one common legend entry.
+    handles += axes.plot([], [], **steps, **_mark_settings(Mark.EFFECTIVE, form), label="front (labels: trial numbers)")
     for mark in Mark:
         circuits = [candidate for candidate in plot.front if Mark.of(candidate) is mark]
-        lines = axes.plot(*points(circuits), linestyle="", **_mark(mark, form), zorder=4, label=plot.meaning_of(mark))
+        lines = axes.plot(*points(circuits), linestyle="", **_mark_settings(mark, form), zorder=4, label=plot.meaning_of(mark))
         # Filled circles are part of the entry above.
         if circuits and mark is not Mark.EFFECTIVE:
             handles += lines
     return handles
 
 
-def _mark(mark: Mark, form: Form) -> dict[str, Any]:
-    """Return the settings of `Axes.plot` for a mark."""
+def _mark_settings(mark: Mark, form: Form) -> dict[str, Any]:
+    """Return the keyword arguments of `Axes.plot` for a mark."""
     return {
         "marker": "s" if mark.is_square else "o",
         "markersize": form.mark_pt,
@@ -138,37 +140,42 @@ def _mark(mark: Mark, form: Form) -> dict[str, Any]:
     }
 
 
-def _intervals(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
-    """Draw the intervals of the validation errors and the confirmed errors, and return the handles for the legend."""
+def _draw_intervals(axes: "Axes", plot: FrontPlot, form: Form) -> list["Handle"]:
+    """Draw the intervals of the validation errors, and the confirmed errors with theirs; return the legend handles."""
     handles: list[Handle] = []
     bars = plot.bars
     if bars:
         x, y = points([candidate for candidate, _ in bars])
-        thick: dict[str, Any] = {"fmt": "none", "ecolor": ESTIMATED_RANGE, "elinewidth": 2 * form.line_pt, "zorder": 1.5}
+        interval_style: dict[str, Any] = {
+            "fmt": "none",
+            "ecolor": ESTIMATED_RANGE,
+            "elinewidth": 2 * form.line_pt,
+            "zorder": 1.5,
+        }
         lengths = _bar_lengths(y, [interval for _, interval in bars])
-        handles.append(axes.errorbar(x, y, yerr=lengths, **thick, label=plot.interval_name))
+        handles.append(axes.errorbar(x, y, yerr=lengths, **interval_style, label=plot.interval_name))
     pairs = plot.pairs
     if pairs:
         x, val_errors = points([candidate for candidate, _ in pairs])
         y = [confirmed.error for _, confirmed in pairs]
         axes.vlines(x, val_errors, y, colors=CONFIRMED, linestyles="dotted", linewidth=form.line_pt, zorder=3)
         lengths = _bar_lengths(y, [(confirmed.low, confirmed.high) for _, confirmed in pairs])
-        thin: dict[str, Any] = {"elinewidth": form.line_pt, "capsize": 0.4 * form.mark_pt, "capthick": form.line_pt}
+        bar_style: dict[str, Any] = {"elinewidth": form.line_pt, "capsize": 0.4 * form.mark_pt, "capthick": form.line_pt}
         diamond: dict[str, Any] = {"fmt": "D", "color": CONFIRMED, "markersize": 0.8 * form.mark_pt}
-        handles.append(axes.errorbar(x, y, yerr=lengths, **diamond, **thin, zorder=5, label=CONFIRMED_NAME))
+        handles.append(axes.errorbar(x, y, yerr=lengths, **diamond, **bar_style, zorder=5, label=CONFIRMED_NAME))
     return handles
 
 
-def _majority(axes: "Axes", plot: FrontPlot) -> list["Handle"]:
-    """Return the legend handle for the error of the majority class, if it is known.
+def _majority_handles(axes: "Axes", plot: FrontPlot) -> list["Handle"]:
+    """Return the legend handles for the error of always predicting the majority class: one, or none if it is unknown.
 
-    The error is not drawn: a line at it would be far above the points of most studies.
+    No line is drawn for this error, because it would be far above the points of most studies.
     """
     return [*axes.plot([], [], linestyle="", label=plot.majority_name)] if plot.majority_name else []
 
 
 def _bar_lengths(values: list[float], intervals: list[tuple[float, float]]) -> list[list[float]]:
-    """Return the distances from each value down and up to the ends of its interval, of shape (2, n)."""
+    """Return the distances (2, n) from each value to the lower and the upper end of its interval."""
     down = [value - low for value, (low, _) in zip(values, intervals, strict=True)]
     up = [high - value for value, (_, high) in zip(values, intervals, strict=True)]
     return [down, up]
@@ -185,22 +192,22 @@ def legend_below(figure: "Figure", handles: Sequence["Handle"]) -> int:
     return 0
 
 
-def _label(axes: "Axes", plot: FrontPlot, form: Form) -> None:
+def _draw_labels(axes: "Axes", plot: FrontPlot, form: Form) -> None:
     """Write the trial number beside each point of the front, if there is room."""
     labels = _labels_on_points(axes, plot, form)
     positions = _Positions(axes=axes)
     scale = POINTS_PER_INCH / axes.figure.dpi
     extents = [label.get_window_extent() for label in labels]
     gap = _padded_diameter(form) / 2
-    air = 0.3 * form.text_pt
+    label_spacing = 0.3 * form.text_pt
     boxes = place(
         [positions.of(candidate.cost, candidate.val_error) for candidate in plot.front],
         [(scale * extent.width, scale * extent.height) for extent in extents],
         gap=gap,
-        air=air,
+        air=label_spacing,
         obstacles=_obstacles(plot, form, positions),
-        # Labels must not touch the axes either.
-        bounds=Box(*(scale * edge for edge in axes.bbox.extents)).grown(-air),
+        # Labels must not touch the edges of the plot either.
+        bounds=Box(*(scale * edge for edge in axes.bbox.extents)).grown(-label_spacing),
     )
     for label, box in zip(labels, boxes, strict=True):
         if box is None:
@@ -209,8 +216,8 @@ def _label(axes: "Axes", plot: FrontPlot, form: Form) -> None:
         x, y = positions.of(*label.xy)
         label.xyann = (box.centre[0] - x, box.centre[1] - y)
         nearest = box.nearest_to(x, y)
-        # Labels in the nearest places are at most √2 gaps away. A label farther away could be taken for that of another
-        # point, so a line leads to it.
+        # Labels at the smallest distance are at most √2 gaps from their points. A label farther away could be taken for that
+        # of another point, so a line connects it with its point.
         if math.dist(nearest, (x, y)) > 1.5 * gap:
             line = {"arrowstyle": "-", "color": INK, "linewidth": 0.4 * form.line_pt, "shrinkA": 0, "shrinkB": form.mark_pt / 2}
             leader = (nearest[0] - x, nearest[1] - y)
@@ -218,7 +225,7 @@ def _label(axes: "Axes", plot: FrontPlot, form: Form) -> None:
 
 
 def _labels_on_points(axes: "Axes", plot: FrontPlot, form: Form) -> list["Annotation"]:
-    """Write the trial numbers onto the points of the front, where their sizes can be measured."""
+    """Write each trial number on its point of the front, to measure the size of the text before it is moved."""
     return [
         axes.annotate(
             str(candidate.trial),
@@ -245,11 +252,11 @@ class _Positions:
         x, y = self.axes.transData.transform((cost, error)) * POINTS_PER_INCH / self.axes.figure.dpi
         return float(x), float(y)
 
-    def mark(self, cost: float, error: float, *, diameter: float) -> Box:
+    def box_of_mark(self, cost: float, error: float, *, diameter: float) -> Box:
         """Return the box around a mark."""
         return Box.around(*self.of(cost, error), width=diameter, height=diameter)
 
-    def line(self, begin: tuple[float, float], end: tuple[float, float], *, width: float) -> Box:
+    def box_of_line(self, begin: tuple[float, float], end: tuple[float, float], *, width: float) -> Box:
         """Return the box around a horizontal or vertical line."""
         (begin_x, y), (end_x, other_y) = sorted((self.of(*begin), self.of(*end)))
         low, high = sorted((y, other_y))
@@ -264,17 +271,19 @@ def _padded_diameter(form: Form) -> float:
 def _obstacles(plot: FrontPlot, form: Form, positions: _Positions) -> list[Box]:
     """Return boxes around all marks and lines, with a little space."""
     diameter = _padded_diameter(form)
-    marks = [positions.mark(candidate.cost, candidate.val_error, diameter=diameter) for candidate in plot.front]
-    # The marks of dominated circuits are smaller (see `_circuits`).
-    marks += [positions.mark(candidate.cost, candidate.val_error, diameter=0.7 * diameter) for candidate in plot.dominated]
-    marks += [positions.mark(candidate.cost, confirmed.error, diameter=diameter) for candidate, confirmed in plot.pairs]
+    marks = [positions.box_of_mark(candidate.cost, candidate.val_error, diameter=diameter) for candidate in plot.front]
+    # The marks of dominated circuits are smaller (see `_draw_circuits`).
+    marks += [
+        positions.box_of_mark(candidate.cost, candidate.val_error, diameter=0.7 * diameter) for candidate in plot.dominated
+    ]
+    marks += [positions.box_of_mark(candidate.cost, confirmed.error, diameter=diameter) for candidate, confirmed in plot.pairs]
     corners = [(candidate.cost, candidate.val_error) for candidate in plot.front]
     # The steps of the front: first along the cost axis, then down.
     lines = [(begin, (end[0], begin[1])) for begin, end in pairwise(corners)]
     lines += [((end[0], begin[1]), end) for begin, end in pairwise(corners)]
     lines += [((candidate.cost, low), (candidate.cost, high)) for candidate, (low, high) in plot.bars]
     for candidate, confirmed in plot.pairs:
-        # The interval bar and the dotted line to the validation error lie on one vertical.
+        # The interval bar and the dotted line to the validation error lie on one vertical line.
         ends = (confirmed.low, confirmed.high, candidate.val_error)
         lines.append(((candidate.cost, min(ends)), (candidate.cost, max(ends))))
-    return marks + [positions.line(begin, end, width=3 * form.line_pt) for begin, end in lines]
+    return marks + [positions.box_of_line(begin, end, width=3 * form.line_pt) for begin, end in lines]

@@ -58,7 +58,10 @@ class Finalist:
     genome: Genome
     quantum_flops: int
     search_estimate: tuple[float, float | None, int]
-    """Search estimate: mean and standard deviation of the scores on the validation part, and the number of trainings."""
+    """Search estimate: validation score of the circuit, its standard deviation over the trainings, and their number.
+
+    The deviation is None with one training, and if the score is pooled over all trainings of the search.
+    """
     networks: Mapping[str, str]
     """Descriptions of the circuit and its controls, by kind; each of them is trained."""
     neg_log_esp: float | None = None

@@ -28,14 +28,14 @@ class TrialRecord:
     costs: Costs
     scores: ValidationScores
     seconds: float | None
-    """Duration of this trial; close to 0 if it reused a training."""
+    """Duration of the trainings or, if the trial reused a training, of the trial itself (close to 0); None in a race."""
     worker: str | None
-    """Name of the process that ran the trial; None in a race, whose trials have many trainings."""
+    """Name of the process that ran the trial; None in a race."""
     reused_from: int | None
     """Number of the trial whose training this one reused; None if it has its own."""
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the record as flat attributes, without those that are None."""
+        """Return the record as flat attributes; values of None are omitted."""
         # All fields end up on one level, so their names must be distinct.
         values = vars(self) | vars(self.costs) | vars(self.scores)
         return {name: value for name, value in values.items() if value is not None and not is_dataclass(value)}
@@ -44,23 +44,23 @@ class TrialRecord:
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
         """Restore the record from the result of `to_attributes`; absent attributes become None."""
 
-        def read(kind: type[TrialRecord] | type[Costs] | type[ValidationScores]) -> dict[str, Any]:
-            return {name: attributes.get(name) for name in kind.__dataclass_fields__}
+        def read(record_class: type[TrialRecord] | type[Costs] | type[ValidationScores]) -> dict[str, Any]:
+            return {name: attributes.get(name) for name in record_class.__dataclass_fields__}
 
         return cls(**read(cls) | {"costs": Costs(**read(Costs)), "scores": ValidationScores(**read(ValidationScores))})
 
 
-def attribute_types(record: Any) -> dict[str, Any]:
-    """Return the types of the flat attributes of a record, by name, including those of nested dataclasses."""
+def attribute_types(record_class: Any) -> dict[str, Any]:
+    """Return the types of the flat attributes of a record class by name; fields of nested dataclasses are attributes too."""
     types: dict[str, Any] = {}
-    for name, kind in get_type_hints(record).items():
-        types |= attribute_types(kind) if is_dataclass(kind) else {name: kind}
+    for name, field_type in get_type_hints(record_class).items():
+        types |= attribute_types(field_type) if is_dataclass(field_type) else {name: field_type}
     return types
 
 
 @dataclass(frozen=True, kw_only=True)
 class RaceRecord:
-    """What a race knows about a circuit, stored as further user attributes of its trial."""
+    """Values of a circuit in a race, stored as further user attributes of its trial."""
 
     trainings: int
     """Number of trainings, whose mean score the trial has."""
@@ -85,17 +85,21 @@ class RaceRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """Circuit of a successful trial with its values."""
+    """Successful trial as a circuit with its costs and scores."""
 
     trial: int
     """Number of the trial."""
     generation: int | None
-    """Generation of the trial; None if NSGA-II did not suggest it."""
+    """Generation of the trial, from 0; None if the sampler has not assigned one."""
     genome: Genome
     quantum_flops: int
     """Quantum FLOPs by the study's counter."""
     val_error: float
-    """1 - score on the validation part, by which the front is selected."""
+    """Validation error by which the front is selected.
+
+    It is 1 - mean validation score of the circuit's own trainings or, with `--front pooled`, the pooled error. `of_trial`
+    always reads the former.
+    """
     record: TrialRecord
     race: RaceRecord | None = None
     """Values of a race; None in a search."""
@@ -117,7 +121,7 @@ class Candidate:
 
     @property
     def effective_gates(self) -> EffectiveGates:
-        """Effective gates of the circuit; as text, the circuit with brackets around its inert gates."""
+        """Effective gates of the circuit; `str()` gives the circuit with its inert gates in brackets."""
         return EffectiveGates(circuit=self.genome.circuit)
 
     def search_estimate(self, config: StudyConfig) -> float:
@@ -125,14 +129,17 @@ class Candidate:
         return 1 - self.val_error if config.search.front is ErrorEstimate.POOLED else self.scores.mean(config.score)
 
     def val_error_interval(self, score: Score, repeats: int) -> tuple[float, float] | None:
-        """Return the 95 % confidence interval of the validation error; None if the score has no interval."""
+        """Return the 95 % confidence interval of 1 - mean validation score over the repeats.
+
+        Return None with one repeat, and if all repeats are equal. The interval does not belong to a pooled error.
+        """
         interval = self.scores.interval(score, repeats)
-        # The error is 1 - the score, so the bounds change places.
+        # The error is 1 - the score, so the bounds swap.
         return interval and (1 - interval[1], 1 - interval[0])
 
     @classmethod
     def of_trial(cls, trial: FrozenTrial, config: StudyConfig) -> Self:
-        """Return the candidate of a successful trial that has a `TrialRecord`."""
+        """Return the candidate of a successful trial that has a `TrialRecord`, with the error of its own trainings."""
         record = TrialRecord.from_attributes(trial.user_attrs)
         return cls(
             trial=trial.number,

@@ -139,6 +139,16 @@ def read_state(study: StoredStudy[KindOfState]) -> KindOfState:
     return state
 
 
+def candidates_of_trials(search: StoredStudy["SearchState"], trials: Iterable[FrozenTrial]) -> list[Candidate]:
+    """Return successful trials of a search as candidates, with the errors by which the search selects its front."""
+    candidates = [Candidate.of_trial(trial, search.config) for trial in trials]
+    if search.config.search.front is ErrorEstimate.TRAINED:
+        return candidates
+    # A pooled error depends on all trials of the search.
+    error_of = {candidate.record.circuit: candidate.val_error for candidate in read_state(search).candidates}
+    return [replace(candidate, val_error=error_of[candidate.record.circuit]) for candidate in candidates]
+
+
 class SearchState(StudyState):
     """Summary of the trials of a search."""
 

@@ -1,8 +1,9 @@
-"""Workers on a Dask cluster, which Dask's own deployers start on SLURM, PBS, Kubernetes and in clouds.
+"""Workers on a Dask cluster.
 
-A worker on the cluster is one task that lasts as long as the study. Dask only places it: genomes and results go through the
-database as everywhere, and Dask restarts the task of a lost machine on another one. The scheduler imports this module too, so
-heavy imports stay inside functions.
+Dask's own tools (dask-jobqueue, dask-kubernetes, dask-cloudprovider) start the cluster on SLURM, PBS, Kubernetes or in a cloud.
+A worker on the cluster is one task that lasts as long as the study. Dask only schedules this task, and restarts it on another
+machine if its machine is lost. Genomes and results go through the database, as for all workers. The scheduler imports this
+module too, so heavy imports stay inside functions.
 """
 
 import json
@@ -36,10 +37,13 @@ CONNECT_S = 4
 """Maximum time for a scheduler to answer."""
 POLL_S = 1.0
 LAST_TRIAL_S = 300
-"""Maximum time to wait for running trials after the end of the study."""
-OTHER_ADDRESSES = {"http": "a page", "https": "a page", "inproc": "a scheduler inside another process"}
-"""Other addresses that Dask prints, by protocol."""
-SQLITE_IS_LOCAL = "SQLite serves a single machine; use PostgreSQL: --storage postgresql://USER:PASSWORD@HOST/DATABASE"
+"""Time allowed for running trials to finish after the study has stopped or a signal has arrived.
+
+The time for detecting lost workers is added to it.
+"""
+OTHER_ADDRESSES = {"http": "a web page", "https": "a web page", "inproc": "a scheduler inside another process"}
+"""Kinds of addresses that Dask prints but that are not addresses of a scheduler on the network, by protocol."""
+SQLITE_IS_LOCAL = "SQLite works on a single machine only; use PostgreSQL: --storage postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,7 @@ class Assignment:
 
     study: str
     created: str
-    """Creation time of the study, which distinguishes it from another of its name."""
+    """Creation time of the study, which distinguishes it from another study of the same name."""
     # Not in the repr: Dask logs the arguments of a failing task, and the URL may hold a password.
     storage_url: str = field(repr=False)
     data_dir: Path | None
@@ -61,7 +65,7 @@ class Assignment:
 
 
 def work(assignment: Assignment) -> None:
-    """Run trials of a study until it stops or the dismissal is set; the task of a Dask worker.
+    """Run trials of a study until the study stops or the dismissal event is set. This is the task that Dask runs.
 
     Raises:
         FaqnasError: The storage, the study or its data cannot be used on this machine.
@@ -76,26 +80,28 @@ def work(assignment: Assignment) -> None:
 
     url = assignment.storage_url
     timeout_s = assignment.database_timeout_s
-    # Also checked before the tasks are submitted, but a cluster may have machines other than its scheduler's.
+    # `connected` has checked the machine of the scheduler, but workers of the cluster may be on other machines.
     if is_sqlite(url) and socket.gethostname() != assignment.host:
-        raise ConfigError(f"the worker is on {socket.gethostname()} but the study on {assignment.host}: {SQLITE_IS_LOCAL}")
+        raise ConfigError(
+            f"the worker is on {socket.gethostname()} but the study's database is on {assignment.host}: {SQLITE_IS_LOCAL}"
+        )
     silence_libraries()
     signals = Signals()
-    with _obeying(assignment.dismissal, signals), translated_errors(url), suppress(AskedToLeaveError):
+    with _dismissal_as_signal(assignment.dismissal, signals), translated_errors(url), suppress(AskedToLeaveError):
         storage = open_for_work(url, signals, timeout_s=timeout_s, grace_s=assignment.grace_s)
         study = open_study(storage, assignment.study)
         if study.description.created != assignment.created:
-            # For example, a container with the same host name and a database of its own.
+            # This worker may be in a container that has the same host name but another database file.
             raise ConfigError(
                 f"{masked_url(url)} on {socket.gethostname()} has another study named {study.name!r}; use a database that all"
-                " workers reach"
+                " workers can reach"
             )
         splits = load_data(study, assignment.data_dir)
         run(study, splits, signals, on_trial=lambda _: None, database_timeout_s=timeout_s)
 
 
 @contextmanager
-def _obeying(dismissal: str, signals: "Signals") -> Iterator[None]:
+def _dismissal_as_signal(dismissal: str, signals: "Signals") -> Iterator[None]:
     """Treat the dismissal as a signal, since signals do not reach the thread of a task."""
     from distributed import Event, get_client
 
@@ -139,11 +145,11 @@ def connected(address: str, *, storage_url: str | None, timeout_s: float = CONNE
     from faqnas_optuna.storage.urls import is_sqlite
 
     scheduler = _scheduler(address)
-    if storage_url and is_sqlite(storage_url) and not _is_here(scheduler):
+    if storage_url and is_sqlite(storage_url) and not _is_local(scheduler):
         raise ConfigError(f"the Dask scheduler {scheduler} is on another machine but {SQLITE_IS_LOCAL}")
     _check_protocol(scheduler)
     for name in ("distributed", "distributed.client"):
-        # This module reports failures of Dask itself, in one line each.
+        # This module reports Dask's failures in one line each; Dask would add tracebacks.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         # Not the default client: a user's notebook may have its own.
@@ -168,7 +174,7 @@ class DaskWorkers:
         return all(future.done() for future in self.futures)
 
     def warn_of_failures(self) -> None:
-        """Log once for each failed worker why it failed."""
+        """Log the reason of each failed worker, once per worker."""
         for future in self.futures:
             if future.status == "error" and future.key not in self._reported:
                 self._reported.add(future.key)
@@ -189,12 +195,12 @@ def dask_workers(
     grace_s: int = 60,
     database_timeout_s: float = 600,
 ) -> Iterator[DaskWorkers]:
-    """Start workers of a study on a cluster, and wait at the end until they have finished their trials.
+    """Start workers of a study on a cluster, and when the block ends, wait until they have finished their trials.
 
-    A second signal cuts this waiting short.
+    The wait lasts at most `LAST_TRIAL_S` and two grace periods. A second signal, or an error in the block, ends it at once.
 
     Args:
-        count: Number of workers. If the cluster has fewer threads, the others begin when it has more.
+        count: Number of workers. If the cluster has fewer threads, the remaining workers wait for a free one.
     """
     from distributed import Event
 
@@ -213,26 +219,26 @@ def dask_workers(
     )
     dismissal = Event(assignment.dismissal, client=client)
     signals.without_trial = OTHERS_FINISH
-    # Separate keys, and not pure: Dask would run equal calls only once.
-    futures = [client.submit(work, assignment, key=f"{assignment.dismissal}-{number}", pure=False) for number in range(count)]
+    # Distinct keys: Dask runs tasks with equal keys only once.
+    futures = [client.submit(work, assignment, key=f"{assignment.dismissal}-{number}") for number in range(count)]
     workers = DaskWorkers(futures, database_timeout_s=database_timeout_s)
     if (threads := sum(client.nthreads().values())) < count:
-        logger.info("the Dask cluster has %d threads for %d workers; the others begin when it has more", threads, count)
+        logger.info("the Dask cluster has %d threads for %d workers; the remaining workers wait for a free one", threads, count)
     try:
         yield workers
         with signals.giving_up():
             if signals.first:
                 dismissal.set()
-            # Ask for all tasks: the scheduler fails if asked for tasks that it does not know yet.
-            begun = {key for keys in client.call_stack().values() for key in keys}
-            client.cancel([future for future in futures if not future.done() and future.key not in begun])
-            # Workers wait this long for trials whose workers are lost.
+            # Request the call stacks of all tasks: the scheduler raises KeyError for keys that it does not know yet.
+            running_keys = {key for keys in client.call_stack().values() for key in keys}
+            client.cancel([future for future in futures if not future.done() and future.key not in running_keys])
+            # Workers also wait until trials of lost workers are given up, which takes up to about two grace periods.
             deadline = time.monotonic() + LAST_TRIAL_S + 2 * grace_s
             while not workers.ended and time.monotonic() < deadline:
                 time.sleep(POLL_S / 10)
         workers.warn_of_failures()
     finally:
-        # If the scheduler is lost, so are its workers.
+        # If the scheduler cannot be reached, there is nothing left to cancel.
         with suppress(OSError):
             if not workers.ended:
                 dismissal.set()
@@ -241,12 +247,12 @@ def dask_workers(
 
 
 def watch(
-    workers: DaskWorkers, study: "StoredStudy[Any]", signals: "Signals", *, on_look: Callable[["StudyState"], None]
+    workers: DaskWorkers, study: "StoredStudy[Any]", signals: "Signals", *, on_update: Callable[["StudyState"], None]
 ) -> None:
     """Follow a study in its storage until it stops or a signal arrives.
 
     Args:
-        on_look: Function that is called every second, to show progress.
+        on_update: Function that is called with the new state every second, to show progress.
 
     Raises:
         ClusterError: No worker is left but the study is not finished.
@@ -260,31 +266,31 @@ def watch(
 
     state: StudyState = study.new_state()
 
-    def look() -> WorkerAction:
+    def advance() -> WorkerAction:
         # Another user may have deleted the study.
         with study.if_it_exists():
             state.refresh()
             return study.advance(state)
 
-    patient_look = partial(
+    advance_with_retries = partial(
         retry_while_away,
-        look,
+        advance,
         signals,
         timeout_s=workers.database_timeout_s,
         release=partial(disconnect, storage_of(study.study)),
     )
-    patient_look()
-    failed = len(state.errors)
+    advance_with_retries()
+    n_reported = len(state.errors)
     while True:
-        # Read before the study: the last worker leaves after the study has stopped.
+        # Check the workers before reading the study: if all have ended and the study still runs then, no worker continues it.
         ended = workers.ended
-        action = patient_look()
-        on_look(state)
+        action = advance_with_retries()
+        on_update(state)
         workers.warn_of_failures()
-        for number in state.errors[failed:]:
+        for number in state.errors[n_reported:]:
             trial = study.study.get_trials(deepcopy=False)[number]
             logger.warning("trial %d failed: %s", number, trial.user_attrs[FAILURE])
-        failed = len(state.errors)
+        n_reported = len(state.errors)
         if action is WorkerAction.STOPPED or signals.first:
             return
         if ended:
@@ -306,7 +312,7 @@ def shared_out_on(
     """
     from distributed import as_completed
 
-    # Sent once to each worker rather than with each task.
+    # Send `shared` once to each Dask worker instead of with every task.
     scattered = client.scatter(shared, broadcast=True, hash=False)
     futures = [client.submit(work, scattered, task, pure=False) for task in tasks]
     try:
@@ -316,33 +322,60 @@ def shared_out_on(
                 raise ClusterError("the connection to the Dask cluster is lost; restart the cluster")
             yield future.result()
     finally:
-        # If the scheduler is lost, so are its workers.
+        # If the scheduler cannot be reached, there is nothing left to cancel.
         with suppress(OSError):
             client.cancel(futures)
 
 
 def _scheduler(address: str) -> str:
-    """Return the address of the scheduler, reading it from a scheduler file if one is given."""
+    """Return the address of the scheduler, reading it from a scheduler file if one is given.
+
+    Raises:
+        ConfigError: There is no such file and no such form of an address, or the file contains no valid address.
+    """
     try:
-        if Path(address).is_file():
-            address = json.loads(Path(address).read_text())["address"]
-        parts = urlsplit(address)
-        if parts.scheme and parts.hostname and parts.port:
-            return address
+        is_file = Path(address).is_file()
+    except OSError:
+        # For example, the text is too long for a file name.
+        is_file = False
+    if not is_file:
+        if not _is_address(address):
+            raise ConfigError(
+                f"--dask {address}: this is neither an existing scheduler file nor an address of the form tcp://HOST:PORT;"
+                " correct it, for example to tcp://HOST:8786"
+            )
+        return address
+    try:
+        scheduler = json.loads(Path(address).read_text())["address"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"--dask {address}: cannot be read as an address or a scheduler file; write tcp://HOST:8786"
+            f"--dask {address}: the file cannot be read as a scheduler file; name the file that"
+            " `dask scheduler --scheduler-file` writes, or an address such as tcp://HOST:8786"
         ) from error
-    raise ConfigError(f"--dask {address}: no such file; an address is written tcp://HOST:8786")
+    if not (isinstance(scheduler, str) and _is_address(scheduler)):
+        raise ConfigError(
+            f"--dask {address}: the file must contain an address of the form tcp://HOST:PORT, but contains {scheduler!r}; let"
+            " `dask scheduler --scheduler-file` write it again"
+        )
+    return scheduler
+
+
+def _is_address(text: str) -> bool:
+    """Return whether a text has a protocol, a host and a port."""
+    try:
+        parts = urlsplit(text)
+        return bool(parts.scheme and parts.hostname and parts.port)
+    except ValueError:
+        return False
 
 
 def _check_protocol(scheduler: str) -> None:
     """Refuse an address whose protocol Dask cannot use on this machine.
 
-    Checked first because a `Client` would start its thread, fail, and fail once more when it is deleted.
+    This check comes before `Client`, which would start its thread, fail, and fail again when it is deleted.
 
     Raises:
-        ConfigError: The address is that of a page, its protocol is unknown or not installed, or certificates are missing.
+        ConfigError: The address is that of a web page, its protocol is unknown or not installed, or certificates are missing.
     """
     from distributed import Security
     from distributed.comm.registry import get_backend
@@ -366,8 +399,8 @@ def _check_protocol(scheduler: str) -> None:
         raise ConfigError(f"--dask {scheduler} needs certificates; set distributed.comm.tls in Dask's configuration")
 
 
-def _is_here(address: str) -> bool:
-    """Return whether an address belongs to this machine: a socket can be bound to no other."""
+def _is_local(address: str) -> bool:
+    """Return whether an address belongs to this machine, that is, whether a socket can be bound to it."""
     try:
         addresses = socket.getaddrinfo(urlsplit(address).hostname, 0, type=socket.SOCK_DGRAM)
     except OSError:

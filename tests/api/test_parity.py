@@ -61,7 +61,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"grace_s": 1}, "grace_s must be at least 2; it is 1"),
     ({"database_timeout_s": 0}, "database_timeout_s must be at least 2; it is 0"),
     ({"detach": True, "dask": "tcp://127.0.0.1:1"}, "detach starts no workers but dask says where to run them"),
-    ({"dask": "nowhere"}, "--dask nowhere: no such file; an address is written tcp://HOST:8786"),
+    ({"dask": "nowhere"}, "--dask nowhere: this is neither an existing scheduler file nor an address of the form"),
     ({"config": "absent.toml"}, "absent.toml: cannot read the study file"),
 ]
 

@@ -153,7 +153,7 @@ def replay(confirmed: Confirmation, storage_url: str) -> Replay:
 
     def replay(selection: Callable[[Training], bool], fate: Fate = lambda _: None) -> Confirmation:
         again = confirm(search, storage_url, read_state(search).front, ConfirmationBudget(epochs=2, repeats=3), "iris.other")
-        chosen = {(training.network, training.seed): training for training in again.all_trainings() if selection(training)}
+        chosen = {(training.network, training.repeat): training for training in again.all_trainings() if selection(training)}
         with study_lock(again.study):
             enqueue(again.study, chosen.values())
         while (trial := begin_queued_trial(again.study)) is not None:
@@ -170,7 +170,7 @@ def replay(confirmed: Confirmation, storage_url: str) -> Replay:
 
 
 def test_of_one_seed_nothing_is_said_that_needs_several(replay: Replay) -> None:
-    document = confirmation_document(replay(lambda training: training.seed == 0))
+    document = confirmation_document(replay(lambda training: training.repeat == 0))
     assert document["state"] is None
     for entry in document["circuits"]:
         assert len(entry["test_accuracies"]) == 1
@@ -196,7 +196,7 @@ def is_linear_of_5(training: Training) -> bool:
 
 def fate_of_one(failure: str) -> Fate:
     """Return a fate in which one training of one network fails."""
-    return lambda training: failure if is_linear_of_5(training) and training.seed == 1 else None
+    return lambda training: failure if is_linear_of_5(training) and training.repeat == 1 else None
 
 
 def linear_of_5(document: dict[str, Any]) -> dict[str, Any]:
@@ -353,7 +353,7 @@ def test_before_a_circuit_is_confirmed_there_is_nothing_to_show(replay: Replay, 
     with pytest.raises(NoSuccessfulTrialError, match=message) as nothing:
         confirmation_document(search)
     assert nothing.value.exit_code == 5
-    replay(lambda training: training.model == Model.CIRCUIT and training.seed == 0, lambda _: ERROR)
+    replay(lambda training: training.model == Model.CIRCUIT and training.repeat == 0, lambda _: ERROR)
     message = r"has confirmed no circuit, and 3 of its trials have failed; see the last with: faqnas-optuna show iris.other 3$"
     with pytest.raises(NoSuccessfulTrialError, match=message):
         confirmation_document(load_confirmation(open_storage(storage_url), "iris.other"))

@@ -1,19 +1,23 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.config import ErrorEstimate, SearchConfig, SpaceConfig, TrainingConfig
 from faqnas_optuna.confirmation.baselines import Baseline, Model
-from faqnas_optuna.confirmation.plan import candidates_of, finalists_of
+from faqnas_optuna.confirmation.plan import candidates_of, choose_finalists, finalists_of
 from faqnas_optuna.errors import ConfigError, StudyNotFoundError
 from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from tests.confirmation.conftest import Make
-from tests.conftest import small_config
+from tests.conftest import run_trials, small_config
 
 
 def test_every_network_is_trained_once_from_every_seed(confirmation: Make) -> None:
     trainings = confirmation(*range(8)).all_trainings()
-    assert len({(training.network, training.seed) for training in trainings}) == len(trainings)
+    assert len({(training.network, training.repeat) for training in trainings}) == len(trainings)
     networks = {training.network for training in trainings if training.model in list(Model)}
     assert len(trainings) == 2 * len(networks) + len(Baseline)
 
@@ -41,3 +45,39 @@ def test_only_trials_with_a_result_are_confirmed(search_of_eight: Search) -> Non
     search_of_eight.study.ask()
     with pytest.raises(ConfigError, match="trial 8 of study 'iris' has no result to confirm"):
         candidates_of(search_of_eight, [8])
+
+
+def random_error(genome: Genome) -> tuple[float, float]:
+    """Return a cost, and an error that is random but equal for equal effective circuits."""
+    return float(genome.circuit.depth), int(effective_circuit(genome.circuit).digest, 16) % 97 / 100
+
+
+@pytest.mark.parametrize("estimate", list(ErrorEstimate))
+def test_a_finalist_has_one_search_estimate_however_it_is_named(
+    new_search: Callable[..., Search], estimate: ErrorEstimate
+) -> None:
+    space = SpaceConfig(n_qubits=(2, 3), depth=(1, 2))
+    search = new_search(small_config(search=SearchConfig(population=10, front=estimate), space=space))
+    run_trials(search, 40, random_error)
+    front = choose_finalists(search)
+    numbers = [candidate.trial for candidate in front]
+    assert choose_finalists(search, numbers=numbers) == front
+    pooled = {candidate.record.circuit: candidate.val_error for candidate in read_state(search).candidates}
+    # A trial that repeats the circuit of an earlier trial has that circuit's error.
+    every = candidates_of(search, range(40))
+    assert len(pooled) < len(every)
+    assert [candidate.val_error for candidate in every] == [pooled[candidate.record.circuit] for candidate in every]
+
+
+def test_a_pooled_search_estimate_has_no_deviation(search_of_eight: Search) -> None:
+    (candidate,) = candidates_of(search_of_eight, [0])
+    scores = replace(candidate.scores, val_accuracy_std=0.02)
+    candidate = replace(candidate, val_error=0.3, record=replace(candidate.record, scores=scores))
+    estimates = {}
+    for front in ErrorEstimate:
+        config = small_config(search=SearchConfig(front=front), training=TrainingConfig(epochs=1, repeats=3))
+        (finalist,) = finalists_of([candidate], config=config, n_features=4, n_classes=3)
+        estimates[front] = finalist.search_estimate
+    assert estimates[ErrorEstimate.TRAINED] == (candidate.scores.val_accuracy, 0.02, 3)
+    # The deviation of the circuit's own trainings would give an interval that does not belong to the pooled estimate.
+    assert estimates[ErrorEstimate.POOLED] == (0.7, None, 3)

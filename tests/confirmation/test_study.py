@@ -104,8 +104,8 @@ def test_what_was_given_up_for_good_is_not_queued_again(confirmation: Make) -> N
     lost.set_user_attr(FAILURE, f"{GIVEN_UP}: its worker was silent")
     search.study.tell(lost, state=TrialState.FAIL)
     trials: list[FrozenTrial] = search.study.get_trials(deepcopy=False)
-    assert len(missing_trainings(search.all_trainings(), trials, since=0)) == len(search.all_trainings()) - 1
-    assert len(missing_trainings(search.all_trainings(), trials, since=1)) == len(search.all_trainings())
+    assert len(missing_trainings(search.all_trainings(), trials, resumed_at=0)) == len(search.all_trainings()) - 1
+    assert len(missing_trainings(search.all_trainings(), trials, resumed_at=1)) == len(search.all_trainings())
 
 
 def test_nothing_is_made_up_when_the_queue_is_empty(confirmation: Make) -> None:

@@ -281,7 +281,7 @@ def test_under_the_path_of_a_proxy_our_pages_work_and_the_others_are_not_offered
     assert len(points(page, "front")[1]) == len(read_state(search_of_eight).front)
     assert [link.words for link in page.find("a")] == ["Studies"]
     (note,) = page.find("p", id="prefix")
-    assert "hidden" not in note.attributes and "needs an address of its own" in note.words
+    assert "hidden" not in note.attributes and "serve it at the root of a host name or port" in note.words
     overview = browse(address(server, "/hub/studies/"))
     assert [link.attributes["href"] for link in overview.find("a")] == ["./study/iris"]
 

@@ -66,7 +66,7 @@ def test_whatever_a_study_says_is_text(view: StudyView) -> None:
 
 
 def test_whatever_a_list_or_a_message_says_is_text(view: StudyView) -> None:
-    overview = Overview(studies=[evil(view).status], numbers={EVIL: 1}, left_out={EVIL: EVIL})
+    overview = Overview(studies=[evil(view).status], study_ids={EVIL: 1}, left_out={EVIL: EVIL})
     for page in (overview_page(overview, path="/"), message_page(EVIL, EVIL, path=f"/study/{EVIL}")):
         assert EVIL not in page
         assert len(scripts(page)) == 1
@@ -82,7 +82,7 @@ def test_the_figures_of_a_page_can_be_read_back(view: StudyView) -> None:
 
 
 def test_all_links_are_relative(view: StudyView) -> None:
-    overview = Overview(studies=[view.status], numbers={"iris": 1, "plain": 2}, left_out={"plain": "why"})
+    overview = Overview(studies=[view.status], study_ids={"iris": 1, "plain": 2}, left_out={"plain": "why"})
     pages = {
         "../": study_page(view, path="/study/iris"),
         "./": overview_page(overview, path="/"),
@@ -94,7 +94,7 @@ def test_all_links_are_relative(view: StudyView) -> None:
 
 
 def test_the_name_of_a_study_is_quoted_in_its_link(view: StudyView) -> None:
-    overview = Overview(studies=[{**view.status, "study": "a/b?c#d é"}], numbers={}, left_out={})
+    overview = Overview(studies=[{**view.status, "study": "a/b?c#d é"}], study_ids={}, left_out={})
     assert "./study/a%2Fb%3Fc%23d%20%C3%A9" in list(Tags(overview_page(overview, path="/")).links())
 
 
@@ -102,7 +102,7 @@ def test_each_circuit_of_the_front_has_its_line_and_its_trial(view: StudyView) -
     page = study_page(view, path="/study/iris")
     assert len(view.front) > 1
     for candidate in view.front:
-        assert f"../dashboard/studies/{view.number}/trials?numbers={candidate.trial}" in list(Tags(page).links())
+        assert f"../dashboard/studies/{view.study_id}/trials?numbers={candidate.trial}" in list(Tags(page).links())
         assert str(candidate.effective_gates) in Tags(page).text
 
 
@@ -128,7 +128,7 @@ def test_without_a_successful_trial_that_is_said(view: StudyView) -> None:
 
 
 def test_an_empty_storage_tells_how_to_begin() -> None:
-    page = overview_page(Overview(studies=[], numbers={}, left_out={}), path="/")
+    page = overview_page(Overview(studies=[], study_ids={}, left_out={}), path="/")
     assert "faqnas-optuna start --dataset wine" in page
 
 

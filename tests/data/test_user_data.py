@@ -130,7 +130,7 @@ def test_a_split_of_ones_own_is_kept(patients: pd.DataFrame) -> None:
     # Common spellings of the names of parts are accepted.
     spelled = pd.Series(where).map({"train": "Training ", "validation": "dev", "test": " TEST"})
     assert np.array_equal(split(patients.assign(Split=spelled)).test.y, splits.test.y)
-    with pytest.raises(DataError, match="has 'yes' in row 1 .*rename the column if it means something else"):
+    with pytest.raises(DataError, match="row 1 has 'yes' .*rename the column if it means something else"):
         split(patients.assign(split=np.where(where == "test", "no", "yes")))
 
 

@@ -55,7 +55,7 @@ def test_a_confirmation_survives_kills(any_storage_url: str, crew: Crew, logs: P
 
     trials = trials_of(search)
     done_once = Counter((t.user_attrs["network"], t.user_attrs["seed"]) for t in trials if t.state is TrialState.COMPLETE)
-    assert done_once == {(training.network, training.seed): 1 for training in search.all_trainings()}
+    assert done_once == {(training.network, training.repeat): 1 for training in search.all_trainings()}
     assert all(trial.state.is_finished() for trial in trials)
     assert any(trial.state is TrialState.FAIL for trial in trials), "no kill has hit a training"
 

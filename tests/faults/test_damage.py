@@ -147,7 +147,7 @@ def test_who_looks_at_all_leaves_out_a_damaged_study(
 
     overview = StudyWatcher(open_storage(storage_url)).overview()
     assert [status["study"] for status in overview.studies] == ["good"]
-    assert re.search(reason, overview.left_out["bad"]) and overview.numbers.keys() == {"bad", "good"}
+    assert re.search(reason, overview.left_out["bad"]) and overview.study_ids.keys() == {"bad", "good"}
     assert [study.study_name for study in open_storage(storage_url).get_all_studies()][-1] == "good"
 
     assert cli_here("pareto", "good")[0] == 0

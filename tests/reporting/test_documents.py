@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from faqnas_optuna import __version__
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, Genome, Rotation
-from faqnas_optuna.config import CountedGates, FlopsCounter, StudyConfig
+from faqnas_optuna.config import CountedGates, ErrorEstimate, FlopsCounter, SearchConfig, StudyConfig
 from faqnas_optuna.confirmation.opening import status_document
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.reporting.documents import front_csv, pareto_document, start_document, trial_document
@@ -141,6 +141,13 @@ def test_a_trial_is_shown_with_interval_and_drawing(finished: Search) -> None:
         trial_document(finished, 8)
     with pytest.raises(StudyNotFoundError, match="no trial -1"):
         trial_document(finished, -1)
+
+
+def test_a_trial_is_shown_with_the_pooled_error_of_its_front(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=10, front=ErrorEstimate.POOLED)))
+    run_trials(search, 20, cheap_values)
+    for candidate in read_state(search).front:
+        assert trial_document(search, candidate.trial)["val_error"] == candidate.val_error
 
 
 def test_a_trial_that_never_got_its_genes_is_shown(new_search: Callable[..., Search]) -> None:

@@ -315,6 +315,15 @@ def test_repeats_give_the_front_intervals() -> None:
     assert not Drawn(printed_figure(front_plot(), Size.PAGE)).axes.containers
 
 
+def test_pooled_errors_have_no_intervals_of_single_circuits() -> None:
+    plot = front_plot(deviation=0.001)
+    # A pooled error may lie outside the interval of the circuit's own trainings, and a bar has no negative length.
+    front = [replace(candidate, val_error=candidate.val_error / 2) for candidate in plot.front]
+    pooled = replace(plot, front=front, is_pooled=True)
+    assert not Drawn(printed_figure(pooled, Size.PAGE)).axes.containers
+    assert interactive_figure(pooled).data[1].error_y.array is None
+
+
 def test_what_was_confirmed_stands_beside_what_was_believed() -> None:
     figure = printed_figure(plot := front_plot(confirmed=True), Size.PAGE)
     drawn = Drawn(figure)

@@ -125,12 +125,12 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
     "a split with another word": (
         "d.csv",
         all_of(0, lambda row: ("train", "test", "hold-out")[row % 3], header="split,b,y"),
-        "has 'hold-out' in row 3 (13 such rows)",
+        "row 3 has 'hold-out' (invalid rows: 13); correct the values",
     ),
     "a split with a blank": (
         "d.csv",
         all_of(0, lambda row: ("train", "test", "train", "")[row % 4], header="split,b,y"),
-        "has nothing in row 4",
+        "row 4 has no value",
     ),
     "parts by another name": (
         "d.csv",
@@ -140,7 +140,7 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
     "two columns that name parts": (
         "d.csv",
         all_of(0, lambda row: ("train", "test")[row % 3 == 0], header="split,Split,y"),
-        "both name the part of each sample",
+        "both assign each sample to a part",
     ),
     "numbers and a word": ("d.csv", changed(0, "1", "none of it"), "column 'a' holds numbers, and 'none of it' in row 2"),
     "decimal commas": ("d.csv", all_of(0, lambda row: f'"{row},5"'), "a comma, which may mean thousands or a decimal"),
@@ -148,11 +148,15 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
     "a column without values": ("d.csv", all_of(0, lambda _: ""), "column 'a' holds no value"),
     "numbers too large to scale": ("d.csv", changed(0, "1e308", "-1e308"), "too large"),
     "whole numbers beyond 64 bits": ("d.csv", all_of(2, lambda row: f"1000000000000000000{row % 2}"), "beyond 64 bits"),
-    "a split without a test part": ("d.csv", all_of(0, lambda _: "train", header="split,b,y"), "names no sample 'test'"),
+    "a split without a test part": (
+        "d.csv",
+        all_of(0, lambda _: "train", header="split,b,y"),
+        "assigns no sample to 'test'; train and test are required",
+    ),
     "a split without a class": (
         "d.csv",
         all_of(0, lambda row: "train" if row % 2 else "test", header="split,b,y"),
-        "no sample in the training part",
+        "no sample in the training part; add samples, or correct the parts",
     ),
     "no features": (
         "d.csv",

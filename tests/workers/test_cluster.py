@@ -163,7 +163,7 @@ def test_a_signal_lets_remote_trials_finish_and_the_study_run_on(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, err
-    assert "the Dask cluster has 2 threads for 5 workers; the others begin when it has more" in err
+    assert "the Dask cluster has 2 threads for 5 workers; the remaining workers wait for a free one" in err
     assert "SIGINT: finishing the running trial" in err
     assert err.splitlines()[-1] == "interrupted; finished trials are kept. Continue with: faqnas-optuna resume iris"
     assert idle(scheduler)
@@ -210,7 +210,7 @@ def test_workers_that_fail_are_told_in_one_line_each_and_no_password(
         ),
         dask_workers(client, 2, search, signals, storage_url=elsewhere, data_dir=None, database_timeout_s=1) as crew,
     ):
-        watch(crew, search, signals, on_look=lambda _: None)
+        watch(crew, search, signals, on_update=lambda _: None)
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
     assert len(messages) == 2
     for line in messages:
@@ -236,7 +236,7 @@ def test_a_task_runs_the_study_to_its_end(new_search: Callable[..., Search], sch
         assert len(successful(search)) == 8
         assert reason_of(search) == StopReason.GENERATIONS
         elsewhere = client.submit(work, replace(assignment, host="other"), pure=False)
-        with pytest.raises(ConfigError, match="but the study on other: SQLite serves a single machine; use PostgreSQL"):
+        with pytest.raises(ConfigError, match="but the study's database is on other: SQLite works on a single machine only"):
             elsewhere.result(timeout=TIMEOUT_S)
         another = client.submit(work, replace(assignment, created="yesterday"), pure=False)
         with pytest.raises(ConfigError, match=r"sqlite:///\S+ on \S+ has another study named 'iris'"):
@@ -288,7 +288,7 @@ def test_watching_bears_with_a_database_that_is_away(
     stop(search, StopReason.REQUESTED)
     looks: list[StudyState] = []
     away = AwayAtFirst(study=search.study, description=search.description)
-    watch(DaskWorkers([], database_timeout_s=5), away, Signals(), on_look=looks.append)
+    watch(DaskWorkers([], database_timeout_s=5), away, Signals(), on_update=looks.append)
     assert len(looks) == 1
     assert AwayAtFirst.query_count == 3
     assert "the database does not answer (gone away); trying again" in caplog.text
@@ -305,7 +305,7 @@ def test_a_trial_that_fails_elsewhere_is_told_with_its_reason(
         stop(search, StopReason.REQUESTED)
 
     working: Any = SimpleNamespace(done=lambda: False, status="pending")
-    watch(DaskWorkers([working], database_timeout_s=5), search, Signals(), on_look=fail_and_stop)
+    watch(DaskWorkers([working], database_timeout_s=5), search, Signals(), on_update=fail_and_stop)
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("faqnas_optuna")]
     assert messages == ["trial 0 failed: ZeroDivisionError('division by zero')"]
 
@@ -345,14 +345,17 @@ def test_a_scheduler_that_does_not_answer_is_one_line(run_forked: RunCli, closed
     [
         (
             "tcp://192.0.2.1:8786",
-            "tcp://192.0.2.1:8786 is on another machine but SQLite serves a single machine; use PostgreSQL",
+            "tcp://192.0.2.1:8786 is on another machine but SQLite works on a single machine only; use PostgreSQL",
         ),
-        ("tcp://no-such-host.invalid:8786", "is on another machine but SQLite serves a single machine"),
-        ("absent.json", "no such file; an address is written tcp://HOST:8786"),
-        ("127.0.0.1", "no such file; an address is written tcp://HOST:8786"),
-        ("tcp://127.0.0.1:port", "cannot be read as an address or a scheduler file"),
-        ("broken.json", "cannot be read as an address or a scheduler file"),
-        ("http://127.0.0.1:8787", "is the address of a page; a scheduler's address begins with tcp:// or tls://"),
+        ("tcp://no-such-host.invalid:8786", "is on another machine but SQLite works on a single machine only"),
+        ("absent.json", "this is neither an existing scheduler file nor an address of the form tcp://HOST:PORT"),
+        ("127.0.0.1", "this is neither an existing scheduler file nor an address of the form tcp://HOST:PORT"),
+        ("tcp://127.0.0.1:port", "neither an existing scheduler file nor an address of the form tcp://HOST:PORT"),
+        (f"tcp://{'long' * 100}", "neither an existing scheduler file nor an address of the form tcp://HOST:PORT"),
+        ("broken.json", "--dask broken.json: the file cannot be read as a scheduler file; name the file that"),
+        ("no-port.json", "--dask no-port.json: the file must contain an address of the form tcp://HOST:PORT, but contains"),
+        ("no-text.json", "--dask no-text.json: the file must contain an address of the form tcp://HOST:PORT, but contains 5"),
+        ("http://127.0.0.1:8787", "is the address of a web page; a scheduler's address begins with tcp:// or tls://"),
         ("inproc://127.0.0.1:1", "is the address of a scheduler inside another process"),
         ("nope://127.0.0.1:8786", "Dask cannot use nope:// on this machine (unknown address scheme 'nope'"),
         ("ucx://127.0.0.1:13337", "Dask cannot use ucx:// on this machine"),
@@ -361,6 +364,8 @@ def test_a_scheduler_that_does_not_answer_is_one_line(run_forked: RunCli, closed
 )
 def test_addresses_that_are_of_no_use_are_one_line(cli_here: Cli, tmp_path: Path, address: str, message: str) -> None:
     (tmp_path / "broken.json").write_text("[]")
+    (tmp_path / "no-port.json").write_text('{"address": "tcp://host"}')
+    (tmp_path / "no-text.json").write_text('{"address": 5}')
     code, out, err = cli_here("start", "--dataset", "iris", "--dask", address)
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")
