@@ -41,8 +41,11 @@ if TYPE_CHECKING:
 @option("--study", metavar="NAME", shell_complete=study_names, help="Name of the study.  [default: the data set's, with .race]")
 @option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Study file (TOML).")
 @storage_options
-@option("--trainings", type=IntRange(min=1), help="Budget of the first stage.  [default: 16 per circuit]")
-@option("--seconds", type=FloatRange(0, min_open=True), help="Approximate duration of the first stage, instead of --trainings.")
+# Without variables: FAQNAS_TRAININGS and FAQNAS_SECONDS are budgets of compared searches.
+@click.option("--trainings", type=IntRange(min=1), help="Budget of the first stage.  [default: 16 per circuit]")
+@click.option(
+    "--seconds", type=FloatRange(0, min_open=True), help="Approximate duration of the first stage, instead of --trainings."
+)
 @option(
     "--within",
     metavar="EPS",
@@ -84,11 +87,11 @@ def race(
     as_json: bool,
     **settings: Any,
 ) -> int:
-    """Train every circuit of the space on DATASET, the promising ones most, and find the front.
+    """Train all circuits of the space and certify the front.
 
-    The first stage spends a budget of trainings and drops the less promising half of the circuits again and again. With
-    --within, a second stage continues until the front is certified. The result is stored as a study, named after the data set
-    with .race, which pareto, show, confirm and export accept. After an interruption the same command continues.
+    The first stage spends a budget of trainings on DATASET and drops the less promising half of the circuits again and again.
+    With --within, a second stage continues until the front is certified. The result is stored as a study, named after the data
+    set with .race, which pareto, show, confirm and export accept. After an interruption the same command continues.
     """
     if trainings and seconds:
         raise ConfigError("--trainings and --seconds both set the budget of the first stage; leave one of them out")
