@@ -136,6 +136,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "documents",
             "advice",
             "search_report",
+            "families",
             "race_report",
             "note",
             "latex",

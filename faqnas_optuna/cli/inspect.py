@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 import click
 
 from faqnas_optuna.cli.launch import opened_storage
-from faqnas_optuna.cli.options import StudyCommand, json_option, pick_option, storage_options, study_argument, trial_argument
+from faqnas_optuna.cli.options import (
+    StudyCommand,
+    by_option,
+    json_option,
+    pick_option,
+    storage_options,
+    study_argument,
+    trial_argument,
+)
 from faqnas_optuna.cli.output import STDOUT, deliver, print_json
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.sizes import Size
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
     type=click.Choice([size.value for size in Size]),
     help="Size of the plot in print: a column, a page's width, or a slide.  [default: page]",
 )
+@by_option
 def pareto(
     study: str,
     storage: str,
@@ -47,19 +56,24 @@ def pareto(
     latex_file: Path | None,
     plot: Path | None,
     size: str | None,
+    by: str | None,
 ) -> None:
     """Show, plot or export the front of a study.
 
     The front has the non-dominated circuits by cost (quantum FLOPs) and validation error. --pick selects one of them: the knee,
     beyond which more cost gains little; the best, with the lowest validation error; or the cheapest whose validation error is
     at most X above the lowest. A plot always shows the whole front.
+
+    In a race, --by compares families of circuits, such as those with and without effective entanglers.
     """
     from faqnas_optuna.cli.display import print_blocks
     from faqnas_optuna.confirmation.analysis import confirmed_errors
     from faqnas_optuna.confirmation.opening import confirmation_of, load_search
     from faqnas_optuna.reporting.documents import front_csv, pareto_document
+    from faqnas_optuna.reporting.families import Family, Trait, compare_families
     from faqnas_optuna.reporting.latex import front_table
     from faqnas_optuna.reporting.plotly_front import check_plot_file, write_pareto_plot
+    from faqnas_optuna.reporting.race_report import check_has_families, family_blocks, family_document
     from faqnas_optuna.reporting.search_report import front_blocks
     from faqnas_optuna.study.state import read_state
 
@@ -79,7 +93,11 @@ def pareto(
         # Only plots show confirmed errors beside the front.
         confirmed = confirmed_errors(confirmation_of(search)) if plot else {}
     # Outside the storage: everything below is computed from memory.
-    document = pareto_document(state, pick)
+    families: list[Family] = []
+    if by:
+        check_has_families(search.description)
+        families = compare_families(state.candidates, Trait(by))
+    document = pareto_document(state, pick) | family_document(families)
     candidates = [pick.choose(state.front)] if pick else state.front
     if plot:
         write_pareto_plot(state, plot, size=drawn, confirmed=confirmed)
@@ -91,6 +109,7 @@ def pareto(
         print_json(document)
     elif not to_stdout:
         print_blocks(front_blocks(candidates, search.description, pick=document.get("pick")))
+        print_blocks(family_blocks(families, search.description))
     for file in (plot, csv_file, latex_file):
         # On stderr, and not for stdout, which has the result itself.
         if file and file not in STDOUT:

@@ -85,6 +85,12 @@ cost_option = option(
     metavar="flops|hardware:DEVICE",
     help="Cost to minimise: quantum FLOPs, or −ln(success probability) on a device, a name or file.  [default: flops]",
 )
+# Without a variable: `pareto` refuses it for a search.
+by_option = click.option(
+    "--by",
+    type=click.Choice(["entangled", "embedding", "entangler", "depth", "n_qubits"]),
+    help="Compare families of circuits by the bounds of a race.",
+)
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 no_check_option = option("--no-check", is_flag=True, help="Do not warn about suspicious data.")
 data_dir_option = option(

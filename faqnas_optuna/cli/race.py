@@ -10,6 +10,7 @@ from faqnas_optuna.api.settings import MOST_WORKERS, WorkerTimeouts, resolve_set
 from faqnas_optuna.cli.conclusion import print_findings
 from faqnas_optuna.cli.launch import dask_client, reporting, terminal_hooks
 from faqnas_optuna.cli.options import (
+    by_option,
     cores,
     cost_option,
     dask_option,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 @setting_option("--engine", StudyConfig, help="Simulator of the quantum layer.")
 @data_dir_option
 @no_check_option
+@by_option
 @json_option
 def race(
     dataset: str | None,
@@ -84,6 +86,7 @@ def race(
     timeouts: WorkerTimeouts,
     data_dir: Path | None,
     no_check: bool,
+    by: str | None,
     as_json: bool,
     **settings: Any,
 ) -> int:
@@ -127,19 +130,25 @@ def race(
     with reporting(storage):
         with show_race(name) as update:
             run = run_race(request, execution, terminal_hooks(storage), on_progress=update, on_data=on_data)
-        return _conclude(run, as_json=as_json)
+        return _conclude(run, by=by, as_json=as_json)
 
 
-def _conclude(run: "RaceRun", *, as_json: bool) -> int:
-    """Print the report of a race; return the exit code."""
+def _conclude(run: "RaceRun", *, by: str | None, as_json: bool) -> int:
+    """Print the report of a race; return the exit code.
+
+    Args:
+        by: Property of the families to compare; None for no comparison.
+    """
     from faqnas_optuna.cli.display import print_blocks
+    from faqnas_optuna.reporting.families import Trait
     from faqnas_optuna.reporting.race_report import race_report
     from faqnas_optuna.study.state import read_state
 
     if run.signals.first:
         click.echo(f"interrupted; finished trainings are kept. Continue with: {typed(run.command)}", err=True)
     with run.study.existing():
-        report = race_report(read_state(run.study), seconds=run.seconds, storage_option=storage_option())
+        trait = Trait(by) if by else None
+        report = race_report(read_state(run.study), seconds=run.seconds, storage_option=storage_option(), by=trait)
     if as_json:
         print_json(dict(report.document))
     else:

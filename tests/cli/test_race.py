@@ -164,6 +164,18 @@ def test_other_commands_work_on_a_race(small: CliHere, tmp_path: Path) -> None:
     assert code == 0, err
 
 
+def test_families_are_compared(small: CliHere) -> None:
+    document = race(small, "--trainings", "400", "--by", "entangled")
+    assert [family["name"] for family in document["families"]] == ["entangled", "not entangled"]
+    assert sum(family["circuits"] for family in document["families"]) == len(trials_of())
+    code, out, _ = small("pareto", "iris.race", "--by", "n_qubits")
+    assert code == 0 and "better by at most" in out and "All bounds hold at once" in out
+    assert small("start", "iris", "--detach")[0] == 0
+    assert small("worker", "iris", "--quiet")[0] == 0
+    code, _, err = small("pareto", "iris", "--by", "depth")
+    assert code == 2 and "but the study is a search; leave it out" in err
+
+
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
