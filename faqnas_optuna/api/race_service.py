@@ -12,19 +12,31 @@ from optuna.storages import BaseStorage
 
 from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.running import Execution, Hooks, open_patiently, waiting
+from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.confirmation.opening import load_search
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import ClusterError, NoStudiesError, OutputError, WorkerDiedError
+from faqnas_optuna.errors import (
+    ClusterError,
+    NoStudiesError,
+    OutputError,
+    StudyMismatchError,
+    StudyNotFoundError,
+    WorkerDiedError,
+)
 from faqnas_optuna.race.plan import RacePlan, genomes_of, sample_genomes
 from faqnas_optuna.race.running import TRAININGS_PER_CIRCUIT, Race
 from faqnas_optuna.race.storing import check_budget, check_first_round, create_race, open_race, store_result
 from faqnas_optuna.race.trainer import HandOut, Trainer
+from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.signals import CallInterrupted, Signals
 from faqnas_optuna.storage.opening import disconnect, storage_lock
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.storage.outages import retry_while_away
 from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
 from faqnas_optuna.study.race_study import RaceStudy
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.study import check_name
 from faqnas_optuna.tables.result_folder import ResultFolder
 from faqnas_optuna.training.bulk import load_bulk
@@ -50,6 +62,8 @@ class RaceRequest:
     """ε of the certificate; None to end after the first stage."""
     sample: int | None = None
     """Number of circuits to draw at random; None for the whole space."""
+    among: str | None = None
+    """Name of a search whose circuits are raced; None for the whole space."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +131,7 @@ def run_race(
             return RaceRun(study=study)
     splits = request.data.load_for(study) if study else request.data.load(request.config)
     on_data(splits)
-    plan = _plan(request, splits)
+    plan = _plan(request, splits, storage)
     # Kernels are compiled and operations counted here, once, where forked workers inherit them.
     prepare(request.config.engines)
     load_bulk(request.config)
@@ -209,12 +223,33 @@ def _is_done(study: RaceStudy, within: float | None) -> bool:
     return race.is_complete and (within is None or race.epsilon <= within)
 
 
-def _plan(request: RaceRequest, splits: DataSplits) -> RacePlan:
+def _plan(request: RaceRequest, splits: DataSplits, storage: BaseStorage | None) -> RacePlan:
+    """Return the circuits of a race.
+
+    Raises:
+        StudyNotFoundError: There is no search to take the circuits from.
+        StudyMismatchError: The search has other data or another space.
+    """
     config = request.config
+    if request.among is not None:
+        if storage is None:
+            raise StudyNotFoundError(f"--among {request.among}: there are no studies in this database")
+        genomes = _genomes_of_search(load_search(storage, request.among), config, splits)
+        return RacePlan.of(config, splits, genomes, scope=f"of study {request.among!r}")
     if request.sample is None:
         return RacePlan.of(config, splits, genomes_of(config.space), scope="of the space")
     genomes = sample_genomes(config.space, request.sample, np.random.default_rng(config.seed))
     return RacePlan.of(config, splits, genomes, scope=f"of {request.sample:,} drawn at random from the space")
+
+
+def _genomes_of_search(search: Search, config: StudyConfig, splits: DataSplits) -> list[Genome]:
+    """Return the genomes of the circuits that a search has trained."""
+    search.check_data(splits)
+    if search.config.space != config.space:
+        raise StudyMismatchError(f"study {search.name!r} has another space; give the race the same with --config")
+    state = read_state(search)
+    check_successful(state)
+    return [candidate.genome for candidate in state.candidates]
 
 
 def _folder(name: str, url: str) -> Path:

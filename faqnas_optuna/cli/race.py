@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     help="Continue until no circuit can be better than the front by more than EPS at its cost, with 95 % confidence.",
 )
 @option("--sample", type=IntRange(min=2), help="Race only N circuits, drawn at random from the space.")
+@option("--among", metavar="STUDY", shell_complete=study_names, help="Race only the circuits that a search has trained.")
 @option("--workers", type=IntRange(1, MOST_WORKERS), help="Number of processes, of one thread each.  [default: one per core]")
 @dask_option
 @timeout_options
@@ -81,6 +82,7 @@ def race(
     seconds: float | None,
     within: float | None,
     sample: int | None,
+    among: str | None,
     workers: int | None,
     dask: str | None,
     timeouts: WorkerTimeouts,
@@ -98,6 +100,8 @@ def race(
     """
     if trainings and seconds:
         raise ConfigError("--trainings and --seconds both set the budget of the first stage; leave one of them out")
+    if sample and among:
+        raise ConfigError("--sample and --among both choose the circuits of the race; leave one of them out")
     if dask and workers:
         raise ConfigError(
             "--dask uses all threads of its cluster but --workers counts processes on this machine; leave one of them out"
@@ -123,6 +127,7 @@ def race(
         seconds=seconds,
         within=within,
         sample=sample,
+        among=among,
     )
     threads = sum(client.nthreads().values()) if client else workers or cores()
     execution = Execution(storage=storage, workers=threads, client=client, timeouts=timeouts)

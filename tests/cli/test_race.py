@@ -117,6 +117,18 @@ def test_a_sample_is_raced(small: CliHere) -> None:
     assert code == 2 and "--sample 5000 is too close to the number of circuits of the space" in err
 
 
+def test_the_circuits_of_a_search_are_raced(small: CliHere) -> None:
+    assert small("start", "iris", "--config", "small.toml", "--population", "6", "--generations", "2", "--no-check")[0] == 0
+    document = race(small, "--among", "iris", "--trainings", "200")
+    searched = {trial.user_attrs["effective"] for trial in trials_of("iris")}
+    assert {trial.user_attrs["effective"] for trial in trials_of()} == searched
+    assert "no circuit of study 'iris' has" in document["guarantee"]
+    code, _, err = small("race", "iris", "--among", "iris", "--study", "other")
+    assert code == 3 and "study 'iris' has another space; give the race the same with --config" in err
+    code, _, err = small(*RACE, "--among", "iris", "--sample", "3")
+    assert code == 2 and "leave one of them out" in err
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
