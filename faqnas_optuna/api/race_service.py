@@ -52,7 +52,8 @@ class RaceRequest:
 
     name: str
     """Name of the study."""
-    config: StudyConfig
+    config: StudyConfig | None
+    """Settings; None for the stored ones of an existing race."""
     data: DataSource
     trainings: int | None = None
     """Budget of the first stage; None for the default, or for the stored budget of an existing race."""
@@ -108,7 +109,7 @@ def run_race(
     hooks: Hooks,
     *,
     on_progress: Callable[[RaceProgress], None],
-    on_data: Callable[[DataSplits], None] = lambda splits: None,
+    on_data: Callable[[StudyConfig, DataSplits], None] = lambda config, splits: None,
 ) -> RaceRun:
     """Run a race, or continue it, until it is complete or a signal arrives, and store its result.
 
@@ -116,7 +117,7 @@ def run_race(
         execution: Database and workers.
         hooks: Handling of signals.
         on_progress: Callback with the progress.
-        on_data: Callback with the data, before the first training.
+        on_data: Callback with the settings and the data, before the first training.
 
     Raises:
         NoSuccessfulTrialError: A signal arrived before every circuit was trained.
@@ -129,12 +130,16 @@ def run_race(
         check_budget(study, request.trainings)
         if _is_done(study, request.within):
             return RaceRun(study=study)
-    splits = request.data.load_for(study) if study else request.data.load(request.config)
-    on_data(splits)
-    plan = _plan(request, splits, storage)
+        splits = request.data.load_for(study)
+        config = study.config
+    else:
+        config = _given_config(request)
+        splits = request.data.load(config)
+    on_data(config, splits)
+    plan = _plan(request, config, splits, storage, study)
     # Kernels are compiled and operations counted here, once, where forked workers inherit them.
-    prepare(request.config.engines)
-    load_bulk(request.config)
+    prepare(config.engines)
+    load_bulk(config)
     folder = ResultFolder(_folder(request.name, execution.storage), plan.document(splits), noun="race", option="--study")
     with folder.locked():
         trainer = Trainer(plan, splits, folder, _hand_out(execution))
@@ -217,29 +222,42 @@ def _existing(request: RaceRequest, execution: Execution, hooks: Hooks) -> tuple
     return storage, open_race(storage, request.name, request.config)
 
 
+def _given_config(request: RaceRequest) -> StudyConfig:
+    """Return the settings of a new race."""
+    if request.config is None:
+        raise StudyNotFoundError(f"there is no race {request.name!r} to continue; to start one, name its data set")
+    return request.config
+
+
 def _is_done(study: RaceStudy, within: float | None) -> bool:
     """Return whether a race has the requested result already."""
     race = study.race
     return race.is_complete and (within is None or race.epsilon <= within)
 
 
-def _plan(request: RaceRequest, splits: DataSplits, storage: BaseStorage | None) -> RacePlan:
+def _plan(
+    request: RaceRequest, config: StudyConfig, splits: DataSplits, storage: BaseStorage | None, study: RaceStudy | None
+) -> RacePlan:
     """Return the circuits of a race.
 
     Raises:
+        ConfigError: The space is too large.
         StudyNotFoundError: There is no search to take the circuits from.
         StudyMismatchError: The search has other data or another space.
     """
-    config = request.config
+    candidates = read_state(study).candidates if study else []
+    if study and candidates:
+        # A race keeps its circuits, even if they were a sample, or those of a search that has changed since.
+        return RacePlan.of(config, splits, (candidate.genome for candidate in candidates), scope=study.race.scope)
     if request.among is not None:
         if storage is None:
             raise StudyNotFoundError(f"--among {request.among}: there are no studies in this database")
         genomes = _genomes_of_search(load_search(storage, request.among), config, splits)
         return RacePlan.of(config, splits, genomes, scope=f"of study {request.among!r}")
-    if request.sample is None:
-        return RacePlan.of(config, splits, genomes_of(config.space), scope="of the space")
-    genomes = sample_genomes(config.space, request.sample, np.random.default_rng(config.seed))
-    return RacePlan.of(config, splits, genomes, scope=f"of {request.sample:,} drawn at random from the space")
+    if request.sample is not None:
+        genomes = sample_genomes(config.space, request.sample, np.random.default_rng(config.seed))
+        return RacePlan.of(config, splits, genomes, scope=f"of {request.sample:,} drawn at random from the space")
+    return RacePlan.of(config, splits, genomes_of(config.space), scope="of the space")
 
 
 def _genomes_of_search(search: Search, config: StudyConfig, splits: DataSplits) -> list[Genome]:

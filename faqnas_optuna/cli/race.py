@@ -96,7 +96,8 @@ def race(
 
     The first stage spends a budget of trainings on DATASET and drops the less promising half of the circuits again and again.
     With --within, a second stage continues until the front is certified. The result is stored as a study, named after the data
-    set with .race, which pareto, show, confirm and export accept. After an interruption the same command continues.
+    set with .race, which pareto, show, confirm and export accept. After an interruption the same command continues; without
+    DATASET, --study NAME continues a race with its stored settings.
     """
     if trainings and seconds:
         raise ConfigError("--trainings and --seconds both set the budget of the first stage; leave one of them out")
@@ -109,19 +110,26 @@ def race(
     client = dask_client(dask, None)
     from faqnas_optuna.api.data import DataSource
 
-    resolved = resolve_settings(dataset, settings, source="options", file=config)
-    if resolved.config.training.repeats > 1 or resolved.auto_repeats:
-        raise ConfigError("a race decides itself how often it trains each circuit; leave out training.repeats")
-    data = DataSource.located(resolved, data_dir)
+    protocol = None
+    data = DataSource(data_dir=data_dir)
+    if dataset or config or not study:
+        resolved = resolve_settings(dataset, settings, source="options", file=config)
+        protocol = resolved.config
+        data = DataSource.located(resolved, data_dir)
+        if protocol.training.repeats > 1 or resolved.auto_repeats:
+            raise ConfigError("a race decides itself how often it trains each circuit; leave out training.repeats")
+    elif given := [name for name, value in settings.items() if value is not None]:
+        option_name = given[0].replace("_", "-")
+        raise ConfigError(f"without DATASET a race continues with its stored settings; leave out --{option_name}")
     from faqnas_optuna.api.race_service import RaceRequest, run_race
     from faqnas_optuna.api.running import Execution
     from faqnas_optuna.cli.console import show_race
     from faqnas_optuna.study.study import default_name
 
-    name = f"{default_name(resolved.config.dataset)}.race" if study is None else study
+    name = study or f"{default_name(protocol.dataset if protocol else '')}.race"
     request = RaceRequest(
         name=name,
-        config=resolved.config,
+        config=protocol,
         data=data,
         trainings=trainings,
         seconds=seconds,
@@ -131,7 +139,7 @@ def race(
     )
     threads = sum(client.nthreads().values()) if client else workers or cores()
     execution = Execution(storage=storage, workers=threads, client=client, timeouts=timeouts)
-    on_data = partial(print_findings, resolved.config, is_checked=not no_check)
+    on_data = partial(print_findings, is_checked=not no_check)
     with reporting(storage):
         with show_race(name) as update:
             run = run_race(request, execution, terminal_hooks(storage), on_progress=update, on_data=on_data)

@@ -14,21 +14,25 @@ from faqnas_optuna.race.certification import ALPHA_LOWER, ALPHA_UPPER
 from faqnas_optuna.race.plan import Entry, RacePlan
 from faqnas_optuna.race.running import RaceResult
 from faqnas_optuna.storage.bulk_trials import NewTrial
-from faqnas_optuna.storage.opening import study_lock
+from faqnas_optuna.storage.opening import study_lock, with_empty_cache
+from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study.cost_range import cost_range
-from faqnas_optuna.study.lifecycle import write_stop
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.lifecycle import author
+from faqnas_optuna.study.metadata import Description, utc_now
 from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.records import RaceRecord, TrialRecord
-from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.stopping import Stop, StopReason
 from faqnas_optuna.study.study import create_study, load_stored, versions
 from faqnas_optuna.study_file import differences
 from faqnas_optuna.training.values import ValidationScores
 
 
-def open_race(storage: BaseStorage, name: str, config: StudyConfig) -> RaceStudy | None:
+def open_race(storage: BaseStorage, name: str, config: StudyConfig | None) -> RaceStudy | None:
     """Return the race of this name if it exists and agrees with a configuration; None if it does not exist.
+
+    Args:
+        config: Configuration to compare; None for any.
 
     Raises:
         StudyMismatchError: The study is not a race, or has other settings.
@@ -39,7 +43,7 @@ def open_race(storage: BaseStorage, name: str, config: StudyConfig) -> RaceStudy
         return None
     if description.race is None:
         raise StudyMismatchError(f"study {name!r} is not a race; choose another name with --study")
-    lines = differences(description.config, config)
+    lines = differences(description.config, config) if config else []
     if lines:
         raise StudyMismatchError(
             f"race {name!r} exists with other settings: {'; '.join(lines)}; use the stored ones, or start another race with"
@@ -88,10 +92,10 @@ def store_result(study: RaceStudy, plan: RacePlan, result: RaceResult, within: f
     distributions = {gene: CategoricalDistribution(choices) for gene, choices in genes.items()}
     trials = _trials(plan, result)
     with study_lock(study.study), study.existing():
-        description = study.metadata.store_race(summary, trials, distributions)
-        if result.is_complete:
-            write_stop(study, StopReason.RACED)
-    return RaceStudy(study=study.study, description=description)
+        stop = Stop(reason=StopReason.RACED, at=utc_now(), by=author()) if result.is_complete else None
+        study.metadata.store_race(summary, stop, trials, distributions)
+    # The former trials may be in the cache, and on SQLite the new ones have the same ids.
+    return RaceStudy.of(*load_stored(with_empty_cache(storage_of(study.study)), study.name))
 
 
 def _trials(plan: RacePlan, result: RaceResult) -> list[NewTrial]:

@@ -282,17 +282,20 @@ class StudyMetadata:
         return changed
 
     def store_race(
-        self, race: RaceSummary, trials: Sequence[NewTrial], distributions: Mapping[str, BaseDistribution]
-    ) -> Description:
-        """Replace the trials of a race and its summary in one transaction, and return the new description."""
+        self,
+        race: RaceSummary,
+        stop: Stop | None,
+        trials: Sequence[NewTrial],
+        distributions: Mapping[str, BaseDistribution],
+    ) -> None:
+        """Replace the trials, the summary and the stop of a race in one transaction."""
         description = self.description()
         assert description is not None
         changed = replace(description, race=race)
         started = datetime.fromisoformat(description.created).astimezone(UTC).replace(tzinfo=None)
         completed = datetime.now(UTC).replace(tzinfo=None)
-        attributes = {DESCRIPTION: changed.to_json()}
+        attributes = {DESCRIPTION: changed.to_json(), STOP: stop and asdict(stop)}
         replace_trials(self._study, trials, distributions, attributes, started=started, completed=completed)
-        return changed
 
     def closed_generations(self) -> list[ClosedGeneration]:
         """Return the closed generations, sorted by number."""

@@ -106,9 +106,8 @@ class RaceStudy(Search):
         raise self._no_worker_error()
 
     def continuation(self) -> str:
-        """Return the command that continues the race."""
-        name_option = "" if self.name == f"{self.config.dataset}.race" else f" --study {self.name}"
-        return f"race {self.config.dataset}{name_option}"
+        """Return the command that continues the race with its stored settings."""
+        return f"race --study {self.name}"
 
     def _no_worker_error(self) -> ConfigError:
         return ConfigError(

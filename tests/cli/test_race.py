@@ -102,6 +102,18 @@ def test_a_race_is_continued_until_its_front_is_certified(small: CliHere) -> Non
     assert again["front"] == certified["front"] and values_of("again") == values_of()
 
 
+def test_a_race_continues_with_its_stored_settings(small: CliHere) -> None:
+    race(small, "--sample", "12", "--trainings", "120")
+    code, out, err = small("race", "--study", "iris.race", "--within", "0.3", "--workers", "1", "--json")
+    assert code == 0, err
+    assert json.loads(out)["race"]["epsilon"] <= 0.3 and "no circuit of 12 drawn at random" in json.loads(out)["guarantee"]
+    assert len(trials_of()) == 12
+    code, _, err = small("race", "--study", "iris.race", "--epochs", "3")
+    assert code == 2 and "a race continues with its stored settings; leave out --epochs" in err
+    code, _, err = small("race", "--study", "absent")
+    assert code == 2 and "there is no race 'absent' to continue; to start one, name its data set" in err
+
+
 def test_the_seconds_set_the_budget(small: CliHere) -> None:
     summary = race(small, "--seconds", "1")["race"]
     assert summary["budget"] >= len(trials_of())
@@ -192,7 +204,11 @@ def test_families_are_compared(small: CliHere) -> None:
     ("command", "code", "message"),
     [
         (("start", "iris", "--study", "iris.race"), 3, "study 'iris.race' is a race, not a search"),
-        (("resume", "iris.race"), 2, "is a race, which workers cannot continue; continue it with: faqnas-optuna race iris"),
+        (
+            ("resume", "iris.race"),
+            2,
+            "workers cannot continue; continue it with: faqnas-optuna race --study iris.race",
+        ),
     ],
 )
 def test_commands_for_searches_refuse_a_race(small: CliHere, command: tuple[str, ...], code: int, message: str) -> None:
