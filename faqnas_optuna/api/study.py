@@ -89,7 +89,7 @@ class Study(StudyReader):
         database_timeout_s: int = WorkerTimeouts.database_timeout_s,
         progress: bool | None = None,
     ) -> "DataFrame":
-        """Retrain circuits from new seeds, beside baselines, and judge them on the test part; or continue that.
+        """Retrain circuits from new seeds and evaluate them on the test part, beside baselines; or continue that.
 
         Args:
             top: Number of front circuits to confirm, those with the lowest validation error.
@@ -153,7 +153,7 @@ class Study(StudyReader):
             progress: Whether to show a bar; None to show it in notebooks and on terminals.
 
         Returns:
-            A row per circuit and strength of the noise, with the mean test score and its 95 % confidence interval.
+            A row per circuit and noise factor, `strength`, with the mean test score and its 95 % confidence interval.
 
         Raises:
             ConfigError: The noise is unknown, or the noise of a circuit cannot be simulated.

@@ -1,4 +1,4 @@
-"""The command `confirm`: retrain circuits beside baselines and judge them on the test part."""
+"""The command `confirm`: retrain circuits beside baselines and evaluate them on the test part."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,8 +84,8 @@ def confirm(
 ) -> int:
     """Retrain circuits from new seeds and test them.
 
-    The circuits are judged on the test part, which nothing else uses, beside baselines. A confirmation is a study that workers
-    can join. The same command continues it, or shows its results.
+    The circuits are evaluated on the test part, which nothing else uses, beside baselines. A confirmation is a study that
+    workers can join. The same command continues it, or shows its results.
     """
     # All refusals that need neither the database nor heavy imports come first.
     chosen_by = _choice({"trials": trials, "top": top, "pick": pick})

@@ -28,7 +28,7 @@ CONTROL_NAMES = {
     Model.LINEAR: "the network without a circuit",
     Model.EMBEDDING: "its embedding alone",
     Model.SEPARABLE: "the circuit without entanglers",
-    Model.MLP: "a classical network of equal size",
+    Model.MLP: "a classical network of at most the same size",
 }
 """Descriptions of the controls that fit after "than" and "from"."""
 
@@ -276,14 +276,15 @@ def comparison_message(entry: Mapping[str, Any]) -> str:
     if not tested:
         return f"{name} has not been compared with its controls yet."
     significant = [control for control in tested if is_significant(control)]
-    better = [_by(control) for control in significant if control["difference"] > 0]
-    worse = [_by(control) for control in significant if control["difference"] < 0]
+    # Each part repeats its adjective, so that no control can be read as a part of the one before.
+    better = [f"better than {_by(control)}" for control in significant if control["difference"] > 0]
+    worse = [f"worse than {_by(control)}" for control in significant if control["difference"] < 0]
     undecided = [control for control in tested if control not in significant]
     parts = []
     if better:
-        parts.append(f"is better than {_enumeration(better)}")
+        parts.append(f"is {_enumeration(better)}")
     if worse:
-        parts.append(f"is worse than {_enumeration(worse)}")
+        parts.append(f"is {_enumeration(worse)}")
     if undecided:
         parts.append(_undecided(undecided))
     return f"{name} {'; it '.join(parts)}."

@@ -57,7 +57,7 @@ def _caption(document: Mapping[str, Any], score: Score) -> Latex:
         f" {grouped(document['test_samples'])} test samples of {escaped(document['dataset'])} with its $t$ interval, and the"
         f" validation accuracy estimated by the search after {grouped(document['search_epochs'])} epochs.{majority}"
         " $\\Delta$: mean paired difference to a control, which is the network without a circuit (linear), the embedding alone,"
-        " the circuit without entanglers (separable), or a classical network of equal size (mlp)."
+        " the circuit without entanglers (separable), or a classical network of at most the same size (mlp)."
         rf" Star: $p < {SIGNIFICANT}$ in an exact Wilcoxon signed-rank test with Holm's correction over the circuits."
     )
 

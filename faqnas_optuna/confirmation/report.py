@@ -98,7 +98,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     seeds = document["repeats"]
     sentences = [
         f"Retrained for {counted(document['epochs'], 'epoch')} (search: {document['search_epochs']}) from"
-        f" {counted(seeds, 'new seed')} and judged on {document['test_samples']:,} test samples that the search did not use."
+        f" {counted(seeds, 'new seed')} and evaluated on {document['test_samples']:,} test samples that the search did not use."
         " Optimism is the search estimate minus the test score: positive if the search overestimated the circuit."
     ]
     if document["majority_score"] is not None:

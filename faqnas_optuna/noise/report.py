@@ -102,8 +102,7 @@ def overtaking_sentences(entries: Sequence[Mapping[str, Any]], noise: str) -> It
     n_behind = sum(entry["strength"] is None for entry in entries)
     if n_behind:
         pairs = "pair" if n_behind == 1 else "pairs"
-        strengths = f"at all strengths up to {STRENGTHS[-1]:g} times the noise of {noise}"
-        yield f"In {n_behind} {pairs} the cheaper circuit is worse {strengths}."
+        yield f"In {n_behind} {pairs} the cheaper circuit is worse at all noise factors up to {STRENGTHS[-1]:g}."
 
 
 def overtakes(entry: Mapping[str, Any]) -> bool:
@@ -148,7 +147,7 @@ def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig)
 
 def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
     score = config.score
-    numbers = ("times the noise", heading_of_test_score(score), "95 % CI", config.cost_name)
+    numbers = ("noise factor", heading_of_test_score(score), "95 % CI", config.cost_name)
     table = TextTable(names=["trial"], numbers=numbers, last="circuit")
     name = f"test_{score.key}"
     for circuit in document["circuits"]:

@@ -47,20 +47,20 @@ def reliability_sentence(search: StoredStudy[Any]) -> str:
     if reliability >= WANTED:
         return f"{agreement}."
     is_pooled = search.config.search.front is ErrorEstimate.POOLED
-    pooling = "" if is_pooled else " --front pooled selects the front by errors pooled over all trainings."
+    pooling = "" if is_pooled else " --front pooled selects the front by errors estimated from the trainings of all circuits."
     more_repeats = measured.repeats
     reliability_of_more = measured.of_mean(more_repeats)
     if reliability_of_more >= WANTED:
         # The lower the reliability of one training, the more trainings are needed.
         most, least = (replace(measured, value=end).repeats for end in (measured.low, measured.high))
         return (
-            f"{agreement}; about {more_repeats} repeats ({least} to {most}) would raise the reliability to {WANTED}:"
-            f" --repeats auto chooses {more_repeats}.{pooling}"
+            f"{agreement}; averaging about {more_repeats} trainings per circuit ({least} to {most}) would raise the"
+            f" reliability to {WANTED}: --repeats auto chooses {more_repeats}.{pooling}"
         )
     # Even the maximum number of repeats is not enough.
     return (
-        f"{agreement}; even {more_repeats} repeats, the choice of --repeats auto, would raise the reliability only to"
-        f" {reliability_of_more:.2f}: try more --epochs.{pooling}"
+        f"{agreement}; even averaging {more_repeats} trainings per circuit, the choice of --repeats auto, would raise the"
+        f" reliability only to {reliability_of_more:.2f}: try more --epochs.{pooling}"
     )
 
 

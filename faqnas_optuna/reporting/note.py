@@ -59,7 +59,7 @@ def _protocol(description: Description) -> str:
     return (
         f"Each circuit was trained by the {config.engine} engine {seeds} on {sizes['train']:,} samples of {config.dataset},"
         f" whose means and standard deviations standardise all features, for {counted(training.epochs, 'epoch')} of Adam with a"
-        f" learning rate of {training.learning_rate:g} and batches of {training.batch_size}. It was judged on"
+        f" learning rate of {training.learning_rate:g} and batches of {training.batch_size}. It was evaluated on"
         f" {sizes['validation']:,} validation samples; the {sizes['test']:,} test samples were not used."
     )
 

@@ -36,7 +36,7 @@ def majority_line(majority_score: float, score: Score, part: str) -> str:
     """Return the sentence below a table of scores that gives the score of the majority class.
 
     >>> majority_line(0.361, Score.ACCURACY, "test")
-    'The majority class has a test accuracy of 0.361.'
+    'Always predicting the majority class gives a test accuracy of 0.361.'
     """
     balanced = score.of(accuracy="", balanced="balanced ")
-    return f"The majority class has a {balanced}{part} accuracy of {majority_score:.3f}."
+    return f"Always predicting the majority class gives a {balanced}{part} accuracy of {majority_score:.3f}."

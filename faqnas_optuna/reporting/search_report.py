@@ -113,7 +113,7 @@ def _next_commands(document: Mapping[str, Any], storage_option: str) -> Iterator
     # Ready to be copied: with the name of the study, a trial of its front, and the option for its database.
     commands = {
         f"show {name} {document['front'][-1]['trial']}{storage_option}": "draw the most accurate circuit",
-        f"confirm {name}{storage_option}": "retrain the front and judge it on the test part, beside controls",
+        f"confirm {name}{storage_option}": "retrain the front and evaluate it on the test part, beside controls",
         f"pareto {name} --plot front.html{storage_option}": "plot the front, interactively",
         f"dashboard{storage_option}": "browse the front and all trials",
     }

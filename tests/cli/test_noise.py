@@ -122,7 +122,7 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Confirm
     header, *lines = text.removeprefix(plain).strip().splitlines()
     assert re.split(r" {2,}", header) == [
         "trial",
-        "times the noise",
+        "noise factor",
         "test accuracy",
         "95 % CI",
         "quantum FLOPs",

@@ -206,7 +206,7 @@ def test_status_lists_studies(stored: Cli) -> None:
     code, out, err = stored("status")
     assert (code, err) == (0, "")
     header, line, majority = out.splitlines()
-    assert majority == "The majority class has a validation accuracy of 0.333."
+    assert majority == "Always predicting the majority class gives a validation accuracy of 0.333."
     assert header.split()[0] == "study"
     assert line.split()[:3] == ["iris", "2/2", "8"]
     assert line.split()[-1] == "idle"
@@ -220,7 +220,7 @@ def test_pareto_prints_writes_and_draws(stored: Cli, tmp_path: Path) -> None:
     assert err.splitlines() == ["wrote front.png", "wrote front.csv", "wrote front.tex"]
     front = json.loads(stored("pareto", "iris", "--json")[1])["front"]
     assert [line.split()[0] for line in out.splitlines()[1:-2]] == [str(entry["trial"]) for entry in front]
-    assert out.splitlines()[-1] == "The majority class has a validation accuracy of 0.333."
+    assert out.splitlines()[-1] == "Always predicting the majority class gives a validation accuracy of 0.333."
     assert out.splitlines()[-2].startswith("Gates in brackets do not affect any measurement.")
     assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + len(front)
     assert (tmp_path / "front.tex").read_text().count(r" \\") == 1 + len(front)

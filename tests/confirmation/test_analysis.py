@@ -281,7 +281,7 @@ COULD = ", where the smallest possible p with 10 seeds is 0.002."
     ("controls", "sentence"),
     [
         ([ADDS], "Trial 7 is better than the network without a circuit by 0.050 (0.040 to 0.060, p 0.012)."),
-        ([LACKS], "Trial 7 is worse than a classical network of equal size by 0.031 (0.021 to 0.041, p 0.004)."),
+        ([LACKS], "Trial 7 is worse than a classical network of at most the same size by 0.031 (0.021 to 0.041, p 0.004)."),
         ([NOTHING], f"Trial 7 {UNSHOWN} {DIFFERENCE}{COULD}"),
         (
             [NOTHING, control(Model.EMBEDDING, -0.0001, 0.05, 0.5)],
@@ -290,8 +290,8 @@ COULD = ", where the smallest possible p with 10 seeds is 0.002."
         # With three seeds and one finalist the smallest possible p is 2 / 2³.
         (
             [NOTHING | {"pairs": 3, "smallest_p_holm": 0.25}, LACKS],
-            "Trial 7 is worse than a classical network of equal size by 0.031 (0.021 to 0.041, p 0.004); it cannot differ"
-            f" significantly from {DIFFERENCE} with 3 seeds, whose smallest possible p is 0.250.",
+            "Trial 7 is worse than a classical network of at most the same size by 0.031 (0.021 to 0.041, p 0.004); it cannot"
+            f" differ significantly from {DIFFERENCE} with 3 seeds, whose smallest possible p is 0.250.",
         ),
         # There is no interval if all differences are equal.
         (
@@ -301,9 +301,9 @@ COULD = ", where the smallest possible p with 10 seeds is 0.002."
         ),
         (
             [ADDS, control(Model.EMBEDDING, 0.02, 0.03, 0.8), NOTHING, LACKS],
-            "Trial 7 is better than the network without a circuit by 0.050 (0.040 to 0.060, p 0.012) and its embedding alone by"
-            " 0.020 (0.010 to 0.030, p 0.030); it is worse than a classical network of equal size by 0.031 (0.021 to 0.041,"
-            f" p 0.004); it {UNSHOWN} {DIFFERENCE}{COULD}",
+            "Trial 7 is better than the network without a circuit by 0.050 (0.040 to 0.060, p 0.012) and better than its"
+            " embedding alone by 0.020 (0.010 to 0.030, p 0.030); it is worse than a classical network of at most the same"
+            f" size by 0.031 (0.021 to 0.041, p 0.004); it {UNSHOWN} {DIFFERENCE}{COULD}",
         ),
         # One control has not been trained yet.
         ([NOTHING, control(Model.LINEAR, None, None)], f"Trial 7 {UNSHOWN} {DIFFERENCE}{COULD}"),

@@ -85,11 +85,11 @@ def test_the_tables_are_whole(document: dict[str, Any], confirmed: Confirmation,
 def test_what_is_known_of_all_circuits_together(document: dict[str, Any]) -> None:
     trained, majority, ranked, smallest = remarks(document)
     assert trained == (
-        "Retrained for 2 epochs (search: 1) from 3 new seeds and judged on 30 test samples that the search did not use."
+        "Retrained for 2 epochs (search: 1) from 3 new seeds and evaluated on 30 test samples that the search did not use."
         " Optimism is the search estimate minus the test score: positive if the search overestimated the circuit."
     )
     # Iris has ten test samples of each class.
-    assert majority == "The majority class has a test accuracy of 0.333."
+    assert majority == "Always predicting the majority class gives a test accuracy of 0.333."
     assert ranked.startswith("Kendall's tau between the rankings of the 3 circuits by the search and by the confirmation is ")
     # The smallest p is that of three equal signs, two-sided: 2 / 2³.
     assert smallest == (

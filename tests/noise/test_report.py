@@ -66,10 +66,10 @@ def test_who_stays_behind_is_told() -> None:
         (2, 3, None),
     ]
     assert list(overtaking_sentences(entries, "eagle")) == [
-        "In 3 pairs the cheaper circuit is worse at all strengths up to 32 times the noise of eagle."
+        "In 3 pairs the cheaper circuit is worse at all noise factors up to 32."
     ]
     assert list(overtaking_sentences(entries[:1], "eagle")) == [
-        "In 1 pair the cheaper circuit is worse at all strengths up to 32 times the noise of eagle."
+        "In 1 pair the cheaper circuit is worse at all noise factors up to 32."
     ]
 
 

@@ -21,8 +21,9 @@ NOT_MEASURED = "The agreement of two trainings of one circuit was not measured."
             0.15,
             1,
             "Two trainings of one circuit agree poorly: 15 % of the variance in accuracy comes from the circuit, the rest from"
-            " the random seed (reliability 0.15, 95 % CI 0.05 to 0.30); about 23 repeats (10 to 50) would raise the reliability"
-            " to 0.8: --repeats auto chooses 23. --front pooled selects the front by errors pooled over all trainings.",
+            " the random seed (reliability 0.15, 95 % CI 0.05 to 0.30); averaging about 23 trainings per circuit (10 to 50)"
+            " would raise the reliability to 0.8: --repeats auto chooses 23. --front pooled selects the front by errors"
+            " estimated from the trainings of all circuits.",
         ),
         (
             0.15,
@@ -34,9 +35,9 @@ NOT_MEASURED = "The agreement of two trainings of one circuit was not measured."
             0.02,
             1,
             "Two trainings of one circuit agree poorly: 2 % of the variance in accuracy comes from the circuit, the rest from"
-            " the random seed (reliability 0.02, 95 % CI 0.00 to 0.30); even 50 repeats, the choice of --repeats auto, would"
-            " raise the reliability only to 0.51: try more --epochs. --front pooled selects the front by errors pooled over all"
-            " trainings.",
+            " the random seed (reliability 0.02, 95 % CI 0.00 to 0.30); even averaging 50 trainings per circuit, the choice of"
+            " --repeats auto, would raise the reliability only to 0.51: try more --epochs. --front pooled selects the front by"
+            " errors estimated from the trainings of all circuits.",
         ),
     ],
 )

@@ -22,7 +22,7 @@ def test_a_note_has_four_short_paragraphs(search_of_eight: Search) -> None:
 def test_the_protocol_is_told_in_full(search_of_eight: Search) -> None:
     assert study_note(read_state(search_of_eight))["Protocol"] == (
         "Each circuit was trained by the fast engine from seed 0 on 90 samples of iris, whose means and standard deviations"
-        " standardise all features, for 1 epoch of Adam with a learning rate of 0.003 and batches of 64. It was judged on 30"
+        " standardise all features, for 1 epoch of Adam with a learning rate of 0.003 and batches of 64. It was evaluated on 30"
         " validation samples; the 30 test samples were not used."
     )
 
