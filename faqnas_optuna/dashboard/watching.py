@@ -167,9 +167,9 @@ class StudyWatcher:
     def _state(self, study: StoredStudy[State]) -> State:
         """Return the current state of a study."""
         state: Any = self._states.get(study.name)
-        # A study that replaced a deleted one of its name may even have the same ids on SQLite. Its trials are read afresh,
-        # without those of the old study in Optuna's cache.
-        if state is None or state.study.description.created != study.description.created:
+        # A study that replaced a deleted one of its name may even have the same ids on SQLite, as may the new trials of a race
+        # that was continued. They are read afresh, without the old trials in Optuna's cache.
+        if state is None or _identity(state.study.description) != _identity(study.description):
             state = open_study(with_empty_cache(self._storage), study.name).new_state()
             self._states[study.name] = state
         # The limit of generations may have changed since the last reading.
@@ -191,6 +191,11 @@ class StudyWatcher:
                 figures["hypervolume"] = _hypervolume_figure(state, generations)
             self._figures_by_name[state.study.name] = (content, figures)
         return figures
+
+
+def _identity(description: Description) -> tuple[object, ...]:
+    """Return a value that differs if the trials of a study have been replaced."""
+    return description.created, description.race
 
 
 def _no_page_error(confirmation: Confirmation) -> StudyMismatchError:

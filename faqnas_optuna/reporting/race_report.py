@@ -105,7 +105,9 @@ def _extent(description: Description, *, seconds: float) -> str:
     race = description.race
     assert race is not None
     state = "Certified" if race.is_certified else "Finished" if race.is_complete else "Interrupted"
-    return f"{state}: {race.trainings:,} trainings, {counted(race.costs, 'distinct cost')}, {seconds:.0f} s."
+    # A race that was complete before takes no time.
+    duration = f", {seconds:.0f} s" if seconds else ""
+    return f"{state}: {race.trainings:,} trainings, {counted(race.costs, 'distinct cost')}{duration}."
 
 
 def _next_commands(document: Mapping[str, Any], continuation: str, storage_option: str) -> Iterator[Block]:

@@ -13,7 +13,10 @@ import pytest
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.dashboard.pages import study_page
+from faqnas_optuna.dashboard.watching import StudyWatcher
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.training.bulk import train_repeats
 
 CliHere = Callable[..., tuple[int, str, str]]
@@ -198,6 +201,23 @@ def test_families_are_compared(small: CliHere) -> None:
     assert small("worker", "iris", "--quiet")[0] == 0
     code, _, err = small("pareto", "iris", "--by", "depth")
     assert code == 2 and "but the study is a search; leave it out" in err
+
+
+def test_a_page_shows_the_latest_result(small: CliHere) -> None:
+    race(small, "--trainings", "400")
+    watcher = StudyWatcher(open_storage("sqlite:///faqnas.db"))
+    first = watcher.study("iris.race")
+    page = study_page(first, path="/study/iris.race")
+    assert "certified within" in page and "With 95 % confidence, no circuit of the space" in page
+    assert "generations" not in page and "hypervolume" not in first.figures
+    race(small, "--within", "0.2")
+    second = watcher.study("iris.race")
+    assert second.status["race"]["epsilon"] <= 0.2 < first.status["race"]["epsilon"]
+    candidates = {candidate.trial: candidate for candidate in second.front}
+    for trial in trials_of():
+        if trial.user_attrs["on_front"]:
+            assert candidates.pop(trial.number).val_error == trial.values[1]
+    assert not candidates
 
 
 @pytest.mark.parametrize(
