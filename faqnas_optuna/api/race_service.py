@@ -19,6 +19,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import (
     ClusterError,
     NoStudiesError,
+    NoSuccessfulTrialError,
     OutputError,
     StudyMismatchError,
     StudyNotFoundError,
@@ -120,7 +121,7 @@ def run_race(
         on_data: Callback with the settings and the data, before the first training.
 
     Raises:
-        NoSuccessfulTrialError: A signal arrived before every circuit was trained.
+        CallInterrupted: A signal arrived before every circuit was trained.
         StudyMismatchError: The race exists with other settings or data.
     """
     check_name(request.name)
@@ -154,13 +155,37 @@ def run_race(
         with hooks.catch_signals() as signals, signals.giving_up(at_first=True), _with_hint():
             race.run(budget, request.within)
         seconds = time.perf_counter() - started
-        result = race.result()
-        store = partial(store_result, study, plan, result, request.within)
-        with waiting(hooks, f"the result of {request.name} was not stored; repeat the command") as storing:
-            timeout_s = execution.timeouts.database_timeout_s
-            release = partial(disconnect, storage_of(study.study))
-            study = retry_while_away(store, storing, timeout_s=timeout_s, release=release, keep_on=True)
+        study = _store(study, plan, race, request, execution, hooks, exit_code=signals.exit_code)
     return RaceRun(study=study, signals=signals, seconds=seconds, command=study.continuation())
+
+
+def _store(
+    study: RaceStudy,
+    plan: RacePlan,
+    race: Race,
+    request: RaceRequest,
+    execution: Execution,
+    hooks: Hooks,
+    *,
+    exit_code: int,
+) -> RaceStudy:
+    """Store the result of a race, waiting until the database is available, and return the study.
+
+    Args:
+        exit_code: Exit code of the signal that interrupted the race, if one did.
+
+    Raises:
+        CallInterrupted: The race was interrupted before it had a result.
+    """
+    try:
+        result = race.result()
+    except NoSuccessfulTrialError as error:
+        raise CallInterrupted(f"interrupted; {error}", exit_code=exit_code) from error
+    store = partial(store_result, study, plan, result, request.within)
+    with waiting(hooks, f"the result of {request.name} was not stored; repeat the command") as signals:
+        timeout_s = execution.timeouts.database_timeout_s
+        release = partial(disconnect, storage_of(study.study))
+        return retry_while_away(store, signals, timeout_s=timeout_s, release=release, keep_on=True)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The stages of a race, and its result, which is available at any time."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -54,13 +53,11 @@ class Race:
     Args:
         plan: Circuits and settings.
         train: Runs the trainings.
-        on_round: Called when a round begins or ends, to report progress.
     """
 
-    def __init__(self, plan: RacePlan, train: Trainer, *, on_round: Callable[["Race"], None] = lambda race: None) -> None:
+    def __init__(self, plan: RacePlan, train: Trainer) -> None:
         self._plan = plan
         self._train = train
-        self._on_round = on_round
         self._certificate: Certificate | None = None
         self._is_complete = False
         self.stage = Stage.HALVING
@@ -129,4 +126,3 @@ class Race:
 
     def _enter(self, open_circuits: Integers) -> None:
         self.open_circuits = open_circuits
-        self._on_round(self)

@@ -110,6 +110,22 @@ def test_workers_that_are_killed_end_the_race_with_a_hint(
     assert result(tmp_path) == expected
 
 
+def test_an_early_interruption_leaves_no_result(
+    start_cli: Callable[..., "Popen[str]"], run_cli: RunCli, tmp_path: Path
+) -> None:
+    # Ten qubits, so that the first round takes seconds.
+    (tmp_path / "small.toml").write_text(SPACE.replace("[2, 3, 4]", "[10]"))
+    process = start_cli(*COMMAND)
+    wait_for(process, "halving · 0 of")
+    process.send_signal(SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(
+        r"interrupted; the race has trained \d+ of \d+ circuits so far, too few for a front; repeat the command", err
+    )
+    assert run_cli("pareto", "iris.race").returncode == 5
+
+
 def test_a_second_process_cannot_run_the_same_race(
     start_cli: Callable[..., "Popen[str]"], run_cli: RunCli, tmp_path: Path
 ) -> None:
