@@ -59,7 +59,7 @@ class RaceRequest:
     trainings: int | None = None
     """Budget of the first stage; None for the default, or for the stored budget of an existing race."""
     seconds: float | None = None
-    """Approximate duration of the first stage, from which its budget is computed; None for `trainings`."""
+    """Approximate duration of the first stage, from which the budget of a new race is computed; None for `trainings`."""
     within: float | None = None
     """ε of the certificate; None to end after the first stage."""
     sample: int | None = None
@@ -78,7 +78,7 @@ class RaceProgress:
     planned: int
     """Trainings at the end of the first stage, or of the current round of certification."""
     open_circuits: int
-    """Circuits that can still be on the front."""
+    """Circuits that are still in the halving or, during certification, may be better than the front by more than ε."""
     epsilon: float | None
     """ε of the last round; None in the first stage."""
 
@@ -156,7 +156,7 @@ def run_race(
             race.run(budget, request.within)
         seconds = time.perf_counter() - started
         study = _store(study, plan, race, request, execution, hooks, exit_code=signals.exit_code)
-    return RaceRun(study=study, signals=signals, seconds=seconds, command=study.continuation())
+    return RaceRun(study=study, signals=signals, seconds=seconds, command=_continuation(study, request.within))
 
 
 def _store(
@@ -186,6 +186,11 @@ def _store(
         timeout_s = execution.timeouts.database_timeout_s
         release = partial(disconnect, storage_of(study.study))
         return retry_while_away(store, signals, timeout_s=timeout_s, release=release, keep_on=True)
+
+
+def _continuation(study: RaceStudy, within: float | None) -> str:
+    """Return the command that continues a race towards the same ε."""
+    return study.continuation() + ("" if within is None else f" --within {within:g}")
 
 
 @contextmanager

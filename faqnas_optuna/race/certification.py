@@ -14,9 +14,12 @@ Uᵢ ≤ max {Lⱼ : cⱼ ≤ cᵢ} + ε for every i. Then for every c, with the
 
     f(c) = μ_i(c) ≤ U_i(c) ≤ max {Lⱼ : cⱼ ≤ c_i(c)} + ε ≤ L_j(c) + ε ≤ μ_j(c) + ε.
 
-The lower bounds need all K circuits, because the reported circuits were selected by them. The upper bounds need only one
-circuit per cost, although it is not known which one. Bounds that hold at all times may be combined over time: the highest lower
-bound and the lowest upper bound of a circuit hold as well.
+`Certificate.front` leaves out a step while the step before it still satisfies max U ≤ L + ε up to the next step, so that
+f(c) ≤ μ_j(c) + ε follows directly.
+
+The lower bounds must hold for all K circuits, because the reported circuits were selected by them. The upper bounds must hold
+for only one circuit per cost, although it is not known which one. Bounds that hold at all times may be combined over time: the
+highest lower bound and the lowest upper bound of a circuit hold as well.
 """
 
 from collections.abc import Callable
@@ -24,20 +27,20 @@ from collections.abc import Callable
 import numpy as np
 
 from faqnas_optuna.race.bounds import Floats, Histograms, Integers, lower_bounds, upper_bounds
-from faqnas_optuna.race.halving import Train, staircase
+from faqnas_optuna.race.halving import Train
 
 ALPHA_LOWER = 0.02
-"""Probability with which any lower bound may fail."""
+"""Maximum probability that at least one of the K lower bounds fails."""
 ALPHA_UPPER = 0.03
-"""Probability with which the upper bound of a best circuit may fail."""
+"""Maximum probability that the upper bound of at least one of the D best circuits fails."""
 GROWTH = 1.4
 """Factor by which the trainings of the open circuits grow from round to round."""
 LEADER_FACTOR = 6
-"""Trainings of a leader for each training of another open circuit."""
+"""Trainings of a leader for each training of an open circuit."""
 MIN_ROUND = 12
-"""Minimum number of further trainings of each open circuit in a round."""
+"""Minimum growth, in a round, of the number of trainings that each open circuit must have."""
 MARGIN = 8
-"""A leader is better than all cheaper ones by at least ε / `MARGIN`."""
+"""A leader exceeds the leaders before it by at least ε / `MARGIN`, in the mean minus two standard errors."""
 
 
 class Certificate:
@@ -96,7 +99,7 @@ class Certificate:
 
     def front(self, within: float) -> Integers:
         """Return a short front (n,) that is certified within an ε, sorted by cost."""
-        steps = staircase(self.lower, self.costs, np.arange(len(self.costs)))
+        steps = staircase(self.lower, self.costs)
         possible = self.possible
         front: list[int] = []
         # A step is skipped while the one before it is within ε of everything that is possible up to the next step.
@@ -122,7 +125,7 @@ def certify(
         certificate: Bounds, updated in place after each round.
         trainings: (K,) trainings of the circuits so far, at least one each.
         within: ε.
-        on_round: Callback with the circuits that a round is about to train, and with none at the end.
+        on_round: Callback with the open circuits at the beginning of each round, and with an empty array at the end.
     """
     targets = trainings.copy()
     per_circuit = int(targets.min())
@@ -141,7 +144,7 @@ def certify(
 
 
 def _leaders(histograms: Histograms, margin: float) -> Integers:
-    """Return the circuits whose mean is higher, by a margin and with some confidence, than that of every cheaper one."""
+    """Return the circuits whose mean minus two standard errors exceeds that of all leaders before them by a margin."""
     errors = np.sqrt(np.maximum(histograms.variances, 1e-4) / histograms.sizes)
     pessimistic = histograms.means - 2 * errors
     leaders: list[int] = []
@@ -151,3 +154,14 @@ def _leaders(histograms: Histograms, margin: float) -> Integers:
             leaders.append(circuit)
             highest = value
     return np.array(leaders)
+
+
+def staircase(values: Floats, costs: Floats) -> Integers:
+    """Return the circuits whose value (K,) is higher than that of all others that cost no more.
+
+    Args:
+        costs: (K,) costs of the circuits, in ascending order.
+    """
+    steps = np.flatnonzero(np.diff(np.maximum.accumulate(values), prepend=-np.inf) > 0)
+    # Of several steps at one cost, the last is the highest.
+    return steps[np.diff(costs[steps], append=np.inf) > 0]

@@ -10,17 +10,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from faqnas_optuna.race.bounds import Floats, Histograms, Integers
+from faqnas_optuna.race.bounds import Histograms, Integers
 
 Train = Callable[[Integers], Histograms]
 """Function that trains each circuit until it has a number of trainings (K,), and returns the histograms of their scores."""
 
 FINALISTS = 32
-"""Number of circuits that are left after the last round."""
+"""Minimum number of circuits that are kept; up to twice as many are left after the last round."""
 
 
 def rounds_of(n_circuits: int) -> int:
-    """Return the number of rounds in which `n_circuits` are halved to `FINALISTS`.
+    """Return the number of rounds for `n_circuits`: all of them take part in the first, half of them in the second, and so on.
 
     >>> rounds_of(6786)
     8
@@ -36,7 +36,7 @@ def halve(
     Args:
         train: Runs the trainings.
         n_circuits: Number of circuits, K.
-        budget: Number of trainings, at least K.
+        budget: Maximum number of trainings, at least K.
         on_round: Callback with the circuits that a round is about to train.
 
     Returns:
@@ -49,31 +49,19 @@ def halve(
         if histograms is not None:
             finalists = _promising_half(histograms, finalists)
         on_round(finalists)
-        share = (budget - int(targets.sum())) // remaining_rounds
-        targets[finalists] += max(share // len(finalists), 1)
+        remaining = budget - int(targets.sum())
+        # A small budget suffices for one training each in the first rounds, and perhaps for none in the last.
+        least = min(remaining // len(finalists), 1)
+        targets[finalists] += max(remaining // remaining_rounds // len(finalists), least)
         histograms = train(targets)
     assert histograms is not None
     return histograms, finalists
 
 
 def _promising_half(histograms: Histograms, circuits: Integers) -> Integers:
-    """Return the half of the circuits whose means are closest to the best mean of a circuit that costs no more, sorted."""
+    """Return the half of the circuits whose means are closest to the best mean up to them in the order of cost, sorted."""
     means = histograms.means[circuits]
     gaps = np.maximum.accumulate(means) - means
     size = max(FINALISTS, math.ceil(len(circuits) / 2))
     # A stable sort prefers the cheaper of two equally promising circuits.
     return circuits[np.sort(np.argsort(gaps, kind="stable")[:size])]
-
-
-def staircase(values: Floats, costs: Floats, circuits: Integers) -> Integers:
-    """Return the circuits whose value is higher than that of every other one of them that costs no more.
-
-    Args:
-        values: (K,) values of all circuits.
-        costs: (K,) costs of all circuits, in ascending order.
-        circuits: Circuits to choose from, sorted.
-    """
-    highest = np.maximum.accumulate(values[circuits])
-    steps = circuits[np.diff(highest, prepend=-np.inf) > 0]
-    # Of several steps at one cost, the last is the highest.
-    return steps[np.diff(costs[steps], append=np.inf) > 0]

@@ -6,9 +6,9 @@ from enum import StrEnum
 import numpy as np
 
 from faqnas_optuna.errors import NoSuccessfulTrialError
-from faqnas_optuna.race.bounds import Floats, Histograms, Integers
+from faqnas_optuna.race.bounds import Floats, Integers
 from faqnas_optuna.race.certification import Certificate, certify
-from faqnas_optuna.race.halving import halve, staircase
+from faqnas_optuna.race.halving import halve
 from faqnas_optuna.race.plan import RacePlan
 from faqnas_optuna.race.trainer import Trainer
 
@@ -62,7 +62,7 @@ class Race:
         self._is_complete = False
         self.stage = Stage.HALVING
         self.open_circuits: Integers = np.arange(len(plan.entries))
-        """Circuits that can still be on the front."""
+        """Circuits that are still in the halving or, during certification, may be better than the front by more than ε."""
         self.within: float | None = None
 
     @property
@@ -104,6 +104,8 @@ class Race:
         if self.stage is Stage.HALVING:
             certificate.raise_lower(histograms, self.open_circuits)
         certificate.reduce_upper(histograms, everything)
+        # Until the front is certified, no step is skipped: ε holds for the circuits with the highest lower bounds.
+        within = self.within if self.within is not None and certificate.epsilon <= self.within else 0.0
         low, high = certificate.intervals(histograms)
         return RaceResult(
             means=histograms.means,
@@ -112,17 +114,10 @@ class Race:
             high=high,
             certain=certificate.certain,
             possible=certificate.possible,
-            front=self._front(certificate, histograms),
+            front=certificate.front(within),
             epsilon=certificate.epsilon,
             is_complete=self._is_complete,
         )
-
-    def _front(self, certificate: Certificate, histograms: Histograms) -> Integers:
-        """Return the certified front or, before certification, the best of the circuits that are left."""
-        if self.within is not None and certificate.epsilon <= self.within:
-            return certificate.front(self.within)
-        circuits = self.open_circuits if self.stage is Stage.HALVING else np.flatnonzero(certificate.lower)
-        return staircase(histograms.means, self._plan.costs, circuits)
 
     def _enter(self, open_circuits: Integers) -> None:
         self.open_circuits = open_circuits

@@ -23,7 +23,7 @@ from faqnas_optuna.training.bulk import load_bulk, train_repeats
 TASK_S = 0.5
 """Approximate duration of the trainings that one worker runs before it reports."""
 WRITE_INTERVAL_S = 5.0
-"""Seconds between two files of results: a kill loses no more."""
+"""Minimum number of seconds between two files of results. A kill loses the results since the last one, and running tasks."""
 
 PILOT_CIRCUITS = 100
 """Approximate number of circuits by which the duration of a training is measured."""
@@ -109,7 +109,7 @@ class Trainer:
 
     @property
     def trainings(self) -> Integers:
-        """(K,) number of trainings of each circuit that can be used, without any after a missing one."""
+        """(K,) number of trainings of each circuit before the first one that is missing."""
         return self._scores.complete
 
     def histograms(self, targets: Integers) -> Histograms:
@@ -161,8 +161,8 @@ class Trainer:
             yield Block(block.circuit, begin, min(begin + size, block.end))
 
     def _tasks(self, blocks: list[Block]) -> Iterator[Task]:
-        """Yield the blocks in tasks of about equal duration, the longest trainings first."""
-        # The last tasks are short, so that no worker has to wait long for the end of a round.
+        """Yield the blocks in tasks of about `TASK_S` seconds, the longest trainings first."""
+        # Tasks of short trainings exceed that time least, so at the end of a round no worker waits long for another.
         task: list[Block] = []
         task_s = 0.0
         for block in sorted(blocks, key=lambda block: -self._job.circuits[block.circuit].n_qubits):

@@ -36,7 +36,7 @@ class Trait(StrEnum):
             case Trait.ENTANGLED:
                 return "entangled" if gates.is_entangled else "not entangled"
             case Trait.ENTANGLER:
-                # The entanglers of the others have no effect.
+                # Circuits that are not entangled have inert entanglers only.
                 return str(candidate.genome.entangler) if gates.is_entangled else "none"
             case _:
                 return str(getattr(candidate.genome, self))
@@ -54,7 +54,7 @@ class Family:
     at_least_cost: float
     """Cost at which the advantage is at least `at_least`."""
     at_most: float
-    """Highest upper bound, over all costs, of the family's advantage: it is better by more at no cost."""
+    """Highest upper bound, over all costs, of the family's advantage: at every cost the advantage is at most this."""
 
 
 def compare_families(candidates: Iterable[Candidate], trait: Trait) -> list[Family]:

@@ -83,7 +83,7 @@ def family_blocks(families: Sequence[Family], description: Description) -> Itera
     yield (
         f"Each row compares the best circuit of a family with the best of all other circuits at the same cost or less, by"
         f" expected validation {description.config.score.in_words}. All bounds hold at once and at all costs, with"
-        f" {100 * race.level:.0f} % confidence; {MISSING} means that no difference is established."
+        f" {100 * race.level:.0f} % confidence; {MISSING} means that no advantage of the family is established."
     )
 
 

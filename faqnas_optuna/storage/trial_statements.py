@@ -184,7 +184,7 @@ def read_trials(engine: Engine, study_id: int, *, after: int, among: Iterable[in
         trial = _empty_trial(
             trial_id=trial_id,
             number=row.number,
-            state=TrialState[row.state],
+            state=_parse_state(row.state),
             started=_parse_time(row.started),
             completed=_parse_time(row.completed),
         )
@@ -401,6 +401,18 @@ def _empty_trial(
         system_attrs={},
         intermediate_values={},
     )
+
+
+def _parse_state(stored: str) -> TrialState:
+    """Return the state of a trial from its name.
+
+    Raises:
+        ValueError: There is no such state.
+    """
+    try:
+        return TrialState[stored]
+    except KeyError as error:
+        raise ValueError(f"the state {stored!r} is not among {', '.join(state.name for state in TrialState)}") from error
 
 
 def _parse_time(stored: Any) -> datetime | None:

@@ -76,7 +76,7 @@ class RaceStudy(Search):
         return checks.damage(trial, RacedTrial, required) or damaged_genes(trial)
 
     def advance(self, state: SearchState, *, lock: Lock = study_lock) -> WorkerAction:
-        """Return that workers leave: only the command `race` continues a race."""
+        """Return `STOPPED`, so that workers leave: only the command `race` continues a race."""
         return WorkerAction.STOPPED
 
     def wants_trials(self, state: SearchState) -> bool:

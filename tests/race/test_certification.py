@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from faqnas_optuna.race.bounds import Floats
-from faqnas_optuna.race.certification import Certificate, certify
+from faqnas_optuna.race.certification import Certificate, certify, staircase
 from faqnas_optuna.race.halving import halve
 from tests.support.races import SimulatedTrainings
 
@@ -102,3 +102,23 @@ def test_simultaneous_intervals_are_wider_than_the_bounds() -> None:
     low, high = certificate.intervals(histograms)
     assert low == pytest.approx(certificate.lower) and (high > certificate.upper).all()
     assert ((low < means) & (means < high)).all()
+
+
+def test_a_staircase_has_the_best_circuit_of_each_cost_alone() -> None:
+    values = np.array([0.3, 0.5, 0.4, 0.5, 0.9, 0.8])
+    assert staircase(values, np.array([1.0, 1.0, 2.0, 3.0, 4.0, 5.0])).tolist() == [1, 4]
+
+
+def test_an_uncertified_front_has_the_highest_lower_bounds() -> None:
+    generator = np.random.default_rng(6)
+    costs = np.sort(generator.integers(1, 12, 30).astype(float))
+    trainings = SimulatedTrainings(generator.uniform(0.2, 0.9, 30), samples=10, spread=0.1, seed=6)
+    histograms = trainings(generator.integers(5, 60, 30))
+    certificate = Certificate(costs)
+    certificate.raise_lower(histograms, np.arange(30))
+    certificate.reduce_upper(histograms, np.arange(30))
+    front = certificate.front(0).tolist()
+    # For every cost, the front has the circuit of the highest lower bound, to which ε refers.
+    reported = reported_at_cost(front, certificate.lower, costs)
+    assert reported == pytest.approx(certificate.certain)
+    assert (certificate.upper - reported).max() == pytest.approx(certificate.epsilon)

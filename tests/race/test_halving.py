@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from faqnas_optuna.race.halving import FINALISTS, halve, rounds_of, staircase
+from faqnas_optuna.race.halving import FINALISTS, halve, rounds_of
 from tests.support.races import SimulatedTrainings
 
 
@@ -22,10 +22,12 @@ def test_the_budget_is_spent_on_ever_fewer_circuits() -> None:
     assert histograms.sizes.min() == 4 and histograms.sizes[finalists].min() == histograms.sizes.max()
 
 
-def test_a_small_budget_trains_each_circuit_once() -> None:
+@pytest.mark.parametrize("budget", [100, 130, 199, 1000])
+def test_a_small_budget_is_not_exceeded(budget: int) -> None:
     trainings = SimulatedTrainings(np.full(100, 0.5), samples=10, spread=0, seed=0)
-    histograms, _ = halve(trainings, 100, 100)
-    assert histograms.sizes.min() == 1
+    histograms, finalists = halve(trainings, 100, budget)
+    assert histograms.sizes.min() >= 1 and histograms.sizes.sum() <= budget
+    assert len(finalists) == 50
 
 
 def test_the_best_circuits_at_their_costs_are_found() -> None:
@@ -36,8 +38,8 @@ def test_the_best_circuits_at_their_costs_are_found() -> None:
     trainings = SimulatedTrainings(means, samples=36, spread=0.1, seed=1)
     histograms, finalists = halve(trainings, 400, 16 * 400)
     assert set(front.tolist()) <= set(finalists.tolist())
-    named = staircase(histograms.means, np.arange(400.0), finalists)
-    assert set(front.tolist()) <= set(named.tolist())
+    # Their means are higher than those of all cheaper finalists.
+    assert all(histograms.means[step] == histograms.means[finalists[finalists <= step]].max() for step in front)
 
 
 def test_races_smaller_than_the_number_of_finalists_keep_all_circuits() -> None:
@@ -45,11 +47,3 @@ def test_races_smaller_than_the_number_of_finalists_keep_all_circuits() -> None:
     histograms, finalists = halve(trainings, 5, 50)
     assert finalists.tolist() == [0, 1, 2, 3, 4] and histograms.sizes.tolist() == [10] * 5
     assert len(finalists) < FINALISTS
-
-
-def test_a_staircase_has_the_best_circuit_of_each_cost_alone() -> None:
-    values = np.array([0.3, 0.5, 0.4, 0.5, 0.9, 0.8])
-    costs = np.array([1.0, 1.0, 2.0, 3.0, 4.0, 5.0])
-    assert staircase(values, costs, np.arange(6)).tolist() == [1, 4]
-    # Without the second and the fifth circuit.
-    assert staircase(values, costs, np.array([0, 2, 3, 5])).tolist() == [0, 2, 3, 5]
