@@ -14,8 +14,8 @@ Uᵢ ≤ max {Lⱼ : cⱼ ≤ cᵢ} + ε for every i. Then for every c, with the
 
     f(c) = μ_i(c) ≤ U_i(c) ≤ max {Lⱼ : cⱼ ≤ c_i(c)} + ε ≤ L_j(c) + ε ≤ μ_j(c) + ε.
 
-`Certificate.front` leaves out a step while the step before it still satisfies max U ≤ L + ε up to the next step, so that
-f(c) ≤ μ_j(c) + ε follows directly.
+The same holds for any other front, with ε = max (Uᵢ - L_j(cᵢ)) over all circuits. `Certificate.front` leaves out a step while
+the step before it still satisfies max U ≤ L + ε up to the next step.
 
 The lower bounds must hold for all K circuits, because the reported circuits were selected by them. The upper bounds must hold
 for only one circuit per cost, although it is not known which one. Bounds that hold at all times may be combined over time: the
@@ -76,6 +76,11 @@ class Certificate:
         """(K,) highest lower bound of a circuit that costs no more."""
         return np.maximum.accumulate(self.lower)[self._last]
 
+    def certain_of(self, front: Integers) -> Floats:
+        """Return the lower bound (K,) of the circuit that a front (n,) names for each cost; 0 below its first cost."""
+        lower = np.append(0, self.lower[front])
+        return np.asarray(lower[np.searchsorted(self.costs[front], self.costs, side="right")])
+
     @property
     def possible(self) -> Floats:
         """(K,) highest upper bound of a circuit that costs no more."""
@@ -99,7 +104,7 @@ class Certificate:
 
     def front(self, within: float) -> Integers:
         """Return a short front (n,) that is certified within an ε, sorted by cost."""
-        steps = staircase(self.lower, self.costs)
+        steps = staircase(self.lower, self.costs, np.arange(len(self.costs)))
         possible = self.possible
         front: list[int] = []
         # A step is skipped while the one before it is within ε of everything that is possible up to the next step.
@@ -156,12 +161,15 @@ def _leaders(histograms: Histograms, margin: float) -> Integers:
     return np.array(leaders)
 
 
-def staircase(values: Floats, costs: Floats) -> Integers:
-    """Return the circuits whose value (K,) is higher than that of all others that cost no more.
+def staircase(values: Floats, costs: Floats, circuits: Integers) -> Integers:
+    """Return the circuits whose value is higher than that of every other one of them that costs no more.
 
     Args:
-        costs: (K,) costs of the circuits, in ascending order.
+        values: (K,) values of all circuits.
+        costs: (K,) costs of all circuits, in ascending order.
+        circuits: Circuits to choose from, sorted.
     """
-    steps = np.flatnonzero(np.diff(np.maximum.accumulate(values), prepend=-np.inf) > 0)
+    highest = np.maximum.accumulate(values[circuits])
+    steps = circuits[np.diff(highest, prepend=-np.inf) > 0]
     # Of several steps at one cost, the last is the highest.
     return steps[np.diff(costs[steps], append=np.inf) > 0]

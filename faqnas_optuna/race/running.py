@@ -6,8 +6,8 @@ from enum import StrEnum
 import numpy as np
 
 from faqnas_optuna.errors import NoSuccessfulTrialError
-from faqnas_optuna.race.bounds import Floats, Integers
-from faqnas_optuna.race.certification import Certificate, certify
+from faqnas_optuna.race.bounds import Floats, Histograms, Integers
+from faqnas_optuna.race.certification import Certificate, certify, staircase
 from faqnas_optuna.race.halving import halve
 from faqnas_optuna.race.plan import RacePlan
 from faqnas_optuna.race.trainer import Trainer
@@ -104,20 +104,27 @@ class Race:
         if self.stage is Stage.HALVING:
             certificate.raise_lower(histograms, self.open_circuits)
         certificate.reduce_upper(histograms, everything)
-        # Until the front is certified, no step is skipped: ε holds for the circuits with the highest lower bounds.
-        within = self.within if self.within is not None and certificate.epsilon <= self.within else 0.0
+        front = self._front(certificate, histograms)
+        certain = certificate.certain_of(front)
         low, high = certificate.intervals(histograms)
         return RaceResult(
             means=histograms.means,
             trainings=trainings,
             low=low,
             high=high,
-            certain=certificate.certain,
+            certain=certain,
             possible=certificate.possible,
-            front=certificate.front(within),
-            epsilon=certificate.epsilon,
+            front=front,
+            epsilon=float((certificate.upper - certain).max()),
             is_complete=self._is_complete,
         )
+
+    def _front(self, certificate: Certificate, histograms: Histograms) -> Integers:
+        """Return the certified front or, before certification, the best circuits by their means among the remaining ones."""
+        if self.within is not None and certificate.epsilon <= self.within:
+            return certificate.front(self.within)
+        circuits = self.open_circuits if self.stage is Stage.HALVING else np.flatnonzero(certificate.lower)
+        return staircase(histograms.means, self._plan.costs, circuits)
 
     def _enter(self, open_circuits: Integers) -> None:
         self.open_circuits = open_circuits

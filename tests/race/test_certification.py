@@ -106,10 +106,12 @@ def test_simultaneous_intervals_are_wider_than_the_bounds() -> None:
 
 def test_a_staircase_has_the_best_circuit_of_each_cost_alone() -> None:
     values = np.array([0.3, 0.5, 0.4, 0.5, 0.9, 0.8])
-    assert staircase(values, np.array([1.0, 1.0, 2.0, 3.0, 4.0, 5.0])).tolist() == [1, 4]
+    costs = np.array([1.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    assert staircase(values, costs, np.arange(6)).tolist() == [1, 4]
+    assert staircase(values, costs, np.array([0, 2, 3, 5])).tolist() == [0, 2, 3, 5]
 
 
-def test_an_uncertified_front_has_the_highest_lower_bounds() -> None:
+def test_the_bound_of_a_front_is_that_of_the_circuits_that_it_names() -> None:
     generator = np.random.default_rng(6)
     costs = np.sort(generator.integers(1, 12, 30).astype(float))
     trainings = SimulatedTrainings(generator.uniform(0.2, 0.9, 30), samples=10, spread=0.1, seed=6)
@@ -117,8 +119,11 @@ def test_an_uncertified_front_has_the_highest_lower_bounds() -> None:
     certificate = Certificate(costs)
     certificate.raise_lower(histograms, np.arange(30))
     certificate.reduce_upper(histograms, np.arange(30))
-    front = certificate.front(0).tolist()
-    # For every cost, the front has the circuit of the highest lower bound, to which ε refers.
-    reported = reported_at_cost(front, certificate.lower, costs)
-    assert reported == pytest.approx(certificate.certain)
-    assert (certificate.upper - reported).max() == pytest.approx(certificate.epsilon)
+    by_means = staircase(histograms.means, costs, np.arange(30))
+    certain = certificate.certain_of(by_means)
+    assert certain.tolist() == reported_at_cost(by_means.tolist(), certificate.lower, costs).tolist()
+    # No front has a better bound than that of the highest lower bounds.
+    assert certificate.certain_of(certificate.front(0)) == pytest.approx(certificate.certain)
+    assert (certificate.upper - certain).max() >= certificate.epsilon
+    # Below the cost of its first circuit, a front guarantees nothing.
+    assert certificate.certain_of(np.array([29]))[costs < costs[29]].tolist() == [0] * int((costs < costs[29]).sum())
