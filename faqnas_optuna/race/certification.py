@@ -14,8 +14,8 @@ Uᵢ ≤ max {Lⱼ : cⱼ ≤ cᵢ} + ε for every i. Then for every c, with the
 
     f(c) = μ_i(c) ≤ U_i(c) ≤ max {Lⱼ : cⱼ ≤ c_i(c)} + ε ≤ L_j(c) + ε ≤ μ_j(c) + ε.
 
-The same holds for any other front, with ε = max (Uᵢ - L_j(cᵢ)) over all circuits. `Certificate.front` leaves out a step while
-the step before it still satisfies max U ≤ L + ε up to the next step.
+The lower bounds of another front need not rise with the cost. It is certified within ε = max_c (max {Uᵢ : cᵢ ≤ c} - L_j(c)).
+`Certificate.front` leaves out a step while the step before it still satisfies max U ≤ L + ε up to the next step.
 
 The lower bounds must hold for all K circuits, because the reported circuits were selected by them. The upper bounds must hold
 for only one circuit per cost, although it is not known which one. Bounds that hold at all times may be combined over time: the
@@ -93,7 +93,7 @@ class Certificate:
 
     @property
     def epsilon(self) -> float:
-        """Smallest ε for which the front is certified."""
+        """Smallest ε for which a front is certified, that of the highest lower bounds."""
         return float(self.gaps.max())
 
     def intervals(self, histograms: Histograms) -> tuple[Floats, Floats]:
@@ -101,6 +101,10 @@ class Certificate:
         # Wider than `upper`, which needs to hold only for the best circuit of each cost.
         upper = upper_bounds(histograms, ALPHA_UPPER / len(self.costs))
         return lower_bounds(histograms, self._alpha_lower), upper
+
+    def epsilon_of(self, front: Integers) -> float:
+        """Return the smallest ε for which a front (n,) is certified."""
+        return float((self.possible - self.certain_of(front)).max())
 
     def front(self, within: float) -> Integers:
         """Return a short front (n,) that is certified within an ε, sorted by cost."""

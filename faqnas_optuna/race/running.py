@@ -105,17 +105,16 @@ class Race:
             certificate.raise_lower(histograms, self.open_circuits)
         certificate.reduce_upper(histograms, everything)
         front = self._front(certificate, histograms)
-        certain = certificate.certain_of(front)
         low, high = certificate.intervals(histograms)
         return RaceResult(
             means=histograms.means,
             trainings=trainings,
             low=low,
             high=high,
-            certain=certain,
+            certain=certificate.certain_of(front),
             possible=certificate.possible,
             front=front,
-            epsilon=float((certificate.upper - certain).max()),
+            epsilon=certificate.epsilon_of(front),
             is_complete=self._is_complete,
         )
 

@@ -122,8 +122,11 @@ def test_the_bound_of_a_front_is_that_of_the_circuits_that_it_names() -> None:
     by_means = staircase(histograms.means, costs, np.arange(30))
     certain = certificate.certain_of(by_means)
     assert certain.tolist() == reported_at_cost(by_means.tolist(), certificate.lower, costs).tolist()
+    # By brute force: for each cost, the highest upper bound of an affordable circuit, and the named circuit's lower bound.
+    bounds = zip(best_at_cost(certificate.upper, costs), certain, strict=True)
+    assert certificate.epsilon_of(by_means) == pytest.approx(max(high - low for high, low in bounds))
     # No front has a better bound than that of the highest lower bounds.
-    assert certificate.certain_of(certificate.front(0)) == pytest.approx(certificate.certain)
-    assert (certificate.upper - certain).max() >= certificate.epsilon
+    assert certificate.epsilon_of(by_means) >= certificate.epsilon
+    assert certificate.epsilon_of(certificate.front(0)) == pytest.approx(certificate.epsilon)
     # Below the cost of its first circuit, a front guarantees nothing.
     assert certificate.certain_of(np.array([29]))[costs < costs[29]].tolist() == [0] * int((costs < costs[29]).sum())
