@@ -53,9 +53,9 @@ CONFIRMATIONS = 3
 class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Classifier that searches for its circuit and selects one of the front by cross-validation.
 
-    A quarter of the samples validates the search. Each circuit of its front is then cross-validated from new seeds, a rule
-    selects one by these errors, and this one is trained on all samples. Features are standardised by the samples of each
-    training.
+    A quarter of the samples validates the search. Each circuit of its front is then cross-validated from new random
+    seeds, a rule selects one by these errors, and this one is trained on all samples. Features are standardised by the samples
+    of each training.
 
     Args:
         population, generations, patience: Settings of NSGA-II.

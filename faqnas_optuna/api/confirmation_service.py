@@ -101,7 +101,7 @@ def confirmation_name(study: str, name: str | None) -> str:
 def confirm_study(
     request: ConfirmationRequest, data: DataSource, execution: Execution, hooks: Hooks, *, detach: bool = False
 ) -> ConfirmationRun:
-    """Retrain circuits from new seeds and test them on the test part, or continue such a confirmation.
+    """Retrain circuits from new random seeds and evaluate them on the test part, or continue such a confirmation.
 
     Args:
         data: Data of the search.

@@ -89,7 +89,7 @@ class Study(StudyReader):
         database_timeout_s: int = WorkerTimeouts.database_timeout_s,
         progress: bool | None = None,
     ) -> "DataFrame":
-        """Retrain circuits from new seeds and evaluate them on the test part, beside baselines; or continue that.
+        """Retrain circuits from new random seeds and evaluate them on the test part, beside baselines; or continue that.
 
         Args:
             top: Number of front circuits to confirm, those with the lowest validation error.

@@ -82,10 +82,10 @@ def confirm(
     data_dir: Path | None,
     as_json: bool,
 ) -> int:
-    """Retrain circuits from new seeds and test them.
+    """Retrain circuits from new random seeds and test them.
 
-    The circuits are evaluated on the test part, which nothing else uses, beside baselines. A confirmation is a study that
-    workers can join. The same command continues it, or shows its results.
+    The circuits are evaluated on the test part of the data, which nothing else uses, beside baselines. A confirmation is a
+    study that workers can join. The same command continues it, or shows its results.
     """
     # All refusals that need neither the database nor heavy imports come first.
     chosen_by = _choice({"trials": trials, "top": top, "pick": pick})

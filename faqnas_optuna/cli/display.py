@@ -145,7 +145,7 @@ def _history(study: Mapping[str, Any]) -> str | None:
 
 
 def _majority(study: Mapping[str, Any]) -> str | None:
-    """Return the sentence on the score of the majority class; None where it is unknown."""
+    """Return the sentence on the score of always predicting the majority class; None where it is unknown."""
     part = "test" if study["confirms"] else "validation"
     rate = study["majority_score"]
     return None if rate is None else majority_line(rate, Score(study["score"]), part)
@@ -176,8 +176,8 @@ def print_data(document: Mapping[str, Any]) -> None:
     print_line(f"{document['dataset']}: {document['samples']:,} samples ({parts}), {document['features']:,} features")
     print_prose(f"classes: {classes}")
     rates = document["majority"]["accuracy"]
-    rate_by_part = ", ".join(f"{rates[part]:.3f} {part}" for part in document["parts"])
-    print_prose(f"accuracy of the majority class: {rate_by_part}")
+    rate_by_part = ", ".join(f"{rates[part]:.3f} ({part})" for part in document["parts"])
+    print_prose(f"Always predicting the majority class gives an accuracy of {rate_by_part}.")
     print_columns(document["columns"])
     table = TextTable(names=["parameter"], numbers=("value",), last="meaning")
     table.rows.extend((entry["key"], str(entry["value"]), entry["meaning"]) for entry in document["keys"])

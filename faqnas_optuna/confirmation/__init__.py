@@ -1,1 +1,1 @@
-"""Retraining of selected circuits from new seeds, judged on the test part beside baselines."""
+"""Retraining of selected circuits from new random seeds, and their evaluation on the test part beside baselines."""

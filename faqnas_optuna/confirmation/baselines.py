@@ -1,7 +1,7 @@
 """Trainings of a confirmation: a circuit, and the controls that show how much each part of it contributes.
 
 A circuit and its controls are trained on the training part alone, from the same seeds, with the same optimiser and budget, and
-are judged on the test part. The validation part, by which the search selected the circuits, only serves the learning curves.
+are evaluated on the test part. The validation part, by which the search selected the circuits, only serves the learning curves.
 Classical models from scikit-learn are fitted beside them, without seeds.
 """
 
@@ -47,7 +47,7 @@ class Model(StrEnum):
     LINEAR = "linear"
     """The two linear layers without the quantum layer; the width between them is the number of qubits."""
     EMBEDDING = "embedding"
-    """The circuit's embedding and measurement, without gates in between."""
+    """The circuit's embedding and measurement, without rotations and entanglers."""
     SEPARABLE = "separable"
     """The circuit without its entanglers, and without the rotations that are inert then."""
     MLP = "mlp"

@@ -1,4 +1,4 @@
-"""Study that retrains finalists of a search and their controls from new seeds, and judges them on the test part.
+"""Study that retrains finalists of a search and their controls from new random seeds and evaluates them on the test part.
 
 The trainings wait in Optuna's queue, from which any number of workers take them. Every worker refills the queue with missing
 trainings: those that were never queued, those that a signal ended, and those of finalists added since.

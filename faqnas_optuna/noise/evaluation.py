@@ -86,6 +86,6 @@ def predict_noisy(
 
 
 def shots_generator(seed: int, numbers: Sequence[int]) -> np.random.Generator:
-    """Return the random generator of the shots, from the study's seed and numbers that identify the network and strength."""
+    """Return the random generator of the shots, from the study's seed and the numbers of the network and the noise factor."""
     # numpy treats [a, b] and [a, b, 0] as the same seed, so the last word must not be zero.
     return np.random.default_rng([seed, *numbers, SHOTS_STREAM])

@@ -1,4 +1,4 @@
-"""Figure of finalists under noise: the score of each by the strength of the noise, darker for higher costs."""
+"""Figure of finalists under noise: the score of each by noise factor, darker for higher costs."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ MARKS = "osD^vPX<>p"
 PALE = 0.9
 """Upper end of the range of matplotlib's viridis that is used. Paler colours are hard to see on white."""
 WIDTH = 0.7
-"""Width of the group of markers at one strength. Strengths are 1 apart."""
+"""Width of the group of markers at one noise factor. Noise factors are 1 apart."""
 LEGEND_ROWS = 18
 """Maximum number of rows of the legend, at which it is as high as the figure."""
 
@@ -51,12 +51,12 @@ def write_noise_plot(document: Document, confirmation: Confirmation, path: Path)
 
 
 def noise_figure(document: Document, config: StudyConfig) -> "Figure":
-    """Draw the mean score of each finalist by the strength of the noise, with 95 % confidence intervals over the seeds.
+    """Draw the mean score of each finalist by noise factor, with 95 % confidence intervals over the seeds.
 
-    At each strength the circuits are side by side, the cheapest on the left. A ring marks the first strength at which a circuit
-    overtakes a more expensive one with statistical significance.
+    At each noise factor the circuits are side by side, the cheapest on the left. A ring marks the first noise factor at which a
+    circuit overtakes a more expensive one with statistical significance.
     """
-    # The strengths are evenly spaced: from the second on each is twice the one before, but no logarithmic axis has a zero.
+    # The noise factors are evenly spaced: from the second on each is twice the one before, but no logarithmic axis has a zero.
     from matplotlib.figure import Figure
 
     # Without pyplot, which would keep the figure in global state.
@@ -75,13 +75,13 @@ def noise_figure(document: Document, config: StudyConfig) -> "Figure":
 def _prepare(axes: "Axes", document: Document, config: StudyConfig) -> None:
     strengths = document["strengths"]
     axes.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
-    axes.set_xlabel(f"times the noise of {document['noise']}")
+    axes.set_xlabel(f"noise factor ({document['noise']})")
     axes.set_ylabel(heading_of_test_score(config.score))
     axes.set_xlim(-0.5, len(strengths) - 0.5)
     axes.set_axisbelow(True)
     axes.grid(visible=True, axis="y", linewidth=0.3 * FORM.line_pt, color="0.88")
     axes.spines[["top", "right"]].set_visible(False)
-    # Bands behind every other strength show which markers belong together.
+    # Bands behind every other noise factor show which markers belong together.
     for place in range(1, len(strengths), 2):
         axes.axvspan(place - 0.5, place + 0.5, color="0.97", linewidth=0, zorder=0)
 
@@ -127,7 +127,7 @@ def _draw_references(axes: "Axes", document: Document, config: StudyConfig) -> l
 def _ring_places(document: Document, config: StudyConfig) -> set[tuple[float, float]]:
     """Return the coordinates at which circuits overtake more expensive ones."""
     numbers = {circuit["trial"]: number for number, circuit in enumerate(document["circuits"])}
-    # A set, because a circuit can overtake several others at one strength.
+    # A set, because a circuit can overtake several others at one noise factor.
     places = set()
     for entry in filter(overtakes, document["overtakings"]):
         number = numbers[entry["cheaper"]]
@@ -138,12 +138,12 @@ def _ring_places(document: Document, config: StudyConfig) -> set[tuple[float, fl
 
 
 def _places(document: Document, number: int) -> list[float]:
-    """Return the x coordinate of a circuit at each strength, next to the other circuits."""
+    """Return the x coordinate of a circuit at each noise factor, next to the other circuits."""
     shift = WIDTH * ((number + 0.5) / len(document["circuits"]) - 0.5)
     return [place + shift for place in range(len(document["strengths"]))]
 
 
 def _intervals(circuit: Document, config: StudyConfig) -> list[list[float] | None]:
-    """Return the 95 % confidence interval of the mean at each strength; None if it is unknown, as with one seed."""
+    """Return the 95 % confidence interval of the mean at each noise factor; None if it is unknown, as with one seed."""
     intervals: list[list[float] | None] = circuit[f"test_{config.score.key}_interval"]
     return intervals

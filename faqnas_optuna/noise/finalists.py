@@ -66,7 +66,7 @@ def evaluate_finalists(
     engine: Engine,
     on_done: Callable[[int], None],
 ) -> list[NoisyFinalist]:
-    """Test finalists on the samples of `noisy_samples` at each strength of the noise.
+    """Test finalists on the samples of `noisy_samples` at each noise factor.
 
     Args:
         trials: Trials of the search to include.

@@ -1,4 +1,4 @@
-"""Noise models: depolarizing noise of a given strength, or the errors of a quantum device.
+"""Noise models: depolarizing noise of a given probability, or the errors of a quantum device.
 
 A depolarizing channel with probability p applies X, Y or Z to a qubit, each with probability p/3. At p = 3/4 the qubit is left
 in the maximally mixed state. The error e of a gate in the figures of a device is its average infidelity. With the process
@@ -31,7 +31,7 @@ from faqnas_optuna.literals import decimal_number
 FULL = 0.75
 """Probability at which a depolarizing channel gives the maximally mixed state."""
 ONE_QUBIT_SHARE = 0.1
-"""Strength of the noise after a one-qubit gate, relative to a two-qubit gate, for depolarizing noise."""
+"""Depolarizing probability after a one-qubit gate, relative to that after a two-qubit gate, for depolarizing noise."""
 PREFIX = "depolarizing:"
 
 
@@ -76,7 +76,7 @@ class NoisyProgram:
 
 
 class Noise(Protocol):
-    """Noise model whose strength can be varied."""
+    """Noise model that can be scaled by a noise factor."""
 
     @property
     def name(self) -> str:
@@ -90,7 +90,7 @@ class Noise(Protocol):
         """Return the depolarizing probabilities after one-qubit and two-qubit gates, and the probability of a readout flip."""
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
-        """Return the effective gates of an effective circuit with `strength` times the noise; 0 for no noise."""
+        """Return the effective gates of an effective circuit, with noise scaled by the factor `strength`."""
 
 
 # The methods of the two models are documented in the protocol.
@@ -115,7 +115,7 @@ class DepolarizingNoise:
         return _parameters(ONE_QUBIT_SHARE * self.probability, self.probability, 0.0)
 
     def program(self, circuit: Circuit, strength: float) -> NoisyProgram:
-        # `_depolarized` limits the probability; strengths go up to 32.
+        # `_depolarized` limits the probability; noise factors go up to 32.
         p = strength * self.probability
         operations: list[NoisyOperation] = []
         for gate in elementary_gates(circuit, EffectiveGates(circuit=circuit).layers):

@@ -1,4 +1,4 @@
-"""Report of finalists under noise, and of the strengths at which a cheaper one overtakes a more expensive one."""
+"""Report of finalists under noise, and of the noise factors at which a cheaper one overtakes a more expensive one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -47,11 +47,11 @@ def noise_document(
 
 def _circuit(noisy: NoisyFinalist, score: Score) -> dict[str, Any]:
     """Return the entry of a finalist in `circuits`."""
-    # The entry has the same keys as that of a confirmation's circuit, with one value per strength.
+    # The entry has the same keys as that of a confirmation's circuit, with one value per noise factor.
     finalist = noisy.finalist
     circuit = finalist.genome.circuit
     name = f"test_{score.key}"
-    # The scores of all seeds, by strength.
+    # The scores of all seeds, by noise factor.
     by_strength = [list(values) for values in zip(*noisy.scores.values(), strict=True)]
     return {
         "trial": finalist.trial,
@@ -67,7 +67,7 @@ def _circuit(noisy: NoisyFinalist, score: Score) -> dict[str, Any]:
 
 
 def _overtakings(finalists: Sequence[NoisyFinalist]) -> Iterator[dict[str, Any]]:
-    """Yield each pair whose cheaper circuit is worse without noise, with the first strength at which it is no longer worse."""
+    """Yield each pair whose cheaper circuit is worse without noise, with the first noise factor at which it is not."""
     # The finalists are sorted by cost, so the first of a pair is the cheaper one.
     for cheaper, dearer in combinations(finalists, 2):
         # Only common seeds allow a paired comparison.
@@ -76,7 +76,7 @@ def _overtakings(finalists: Sequence[NoisyFinalist]) -> Iterator[dict[str, Any]]
         is_behind = [fmean(of_dearer) - fmean(of_cheaper) > TOLERANCE for of_cheaper, of_dearer in pairs] if seeds else [False]
         if cheaper.finalist.cost == dearer.finalist.cost or not is_behind[0]:
             continue
-        # The values are None if the cheaper circuit is worse at every strength.
+        # The values are None if the cheaper circuit is worse at every noise factor.
         trials: dict[str, Any] = {"cheaper": cheaper.finalist.trial, "dearer": dearer.finalist.trial}
         if all(is_behind):
             yield trials | dict.fromkeys(("strength", "accuracies", "difference", "difference_interval"))
@@ -92,17 +92,19 @@ def _overtakings(finalists: Sequence[NoisyFinalist]) -> Iterator[dict[str, Any]]
 
 
 def _scores_at(place: int, cheaper: NoisyFinalist, dearer: NoisyFinalist, seeds: Sequence[int]) -> list[list[float]]:
-    """Return the scores of both finalists at one strength, by seed."""
+    """Return the scores of both finalists at one noise factor, by seed."""
     return [[finalist.scores[seed][place] for seed in seeds] for finalist in (cheaper, dearer)]
 
 
 def overtaking_sentences(entries: Sequence[Mapping[str, Any]], noise: str) -> Iterator[str]:
-    """Yield a sentence for each of the `overtakings`, and one for all pairs without."""
+    """Yield a sentence for each of the `overtakings`, and one that names a single pair without, or counts several."""
     yield from (_overtaking_sentence(entry, noise) for entry in entries if entry["strength"] is not None)
-    n_behind = sum(entry["strength"] is None for entry in entries)
-    if n_behind:
-        pairs = "pair" if n_behind == 1 else "pairs"
-        yield f"In {n_behind} {pairs} the cheaper circuit is worse at all noise factors up to {STRENGTHS[-1]:g}."
+    behind = [entry for entry in entries if entry["strength"] is None]
+    everywhere = f"at all noise factors up to {STRENGTHS[-1]:g}"
+    if len(behind) == 1:
+        yield f"The cheaper trial {behind[0]['cheaper']} is worse than trial {behind[0]['dearer']} {everywhere}."
+    elif behind:
+        yield f"In {len(behind)} pairs the cheaper circuit is worse {everywhere}."
 
 
 def overtakes(entry: Mapping[str, Any]) -> bool:
@@ -118,14 +120,14 @@ def _overtaking_sentence(entry: Mapping[str, Any], noise: str) -> str:
     # `z` avoids a negative zero.
     uncertain = "" if interval is None else f" (95 % CI {interval[0]:+z.3f} to {interval[1]:+z.3f})"
     return (
-        f"At {entry['strength']:g} times the noise of {noise}, the cheaper trial {entry['cheaper']} {verb} trial"
+        f"At noise factor {entry['strength']:g} ({noise}), the cheaper trial {entry['cheaper']} {verb} trial"
         f" {entry['dearer']}: {of_cheaper:.3f} against {of_dearer:.3f}, a difference of"
         f" {entry['difference']:+z.3f}{uncertain}."
     )
 
 
 def noise_report(document: Mapping[str, Any], noise: Noise, config: StudyConfig) -> Report:
-    """Return a table with one row per circuit and strength, followed by the overtakings and the noise.
+    """Return a table with one row per circuit and noise factor, followed by the overtakings and the noise.
 
     Args:
         document: Result of `noise_document`.
@@ -159,7 +161,7 @@ def _table(document: Mapping[str, Any], config: StudyConfig) -> TextTable:
 
 
 def noise_frame(document: Mapping[str, Any], score: Score) -> "DataFrame":
-    """Return a data frame with one row per circuit and strength: the mean test score and its 95 % confidence interval."""
+    """Return a data frame with one row per circuit and noise factor: the mean test score and its 95 % confidence interval."""
     name = f"test_{score.key}"
     return data_frame(
         {

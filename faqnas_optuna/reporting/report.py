@@ -33,7 +33,7 @@ class Report:
 
 
 def majority_line(majority_score: float, score: Score, part: str) -> str:
-    """Return the sentence below a table of scores that gives the score of the majority class.
+    """Return the sentence below a table of scores that gives the score of always predicting the majority class.
 
     >>> majority_line(0.361, Score.ACCURACY, "test")
     'Always predicting the majority class gives a test accuracy of 0.361.'

@@ -45,7 +45,7 @@ def failures(genomes: Genomes, table: Table, splits: DataSplits, epochs: int) ->
     Args:
         splits: Data of the table.
     """
-    # The constant prediction is chosen by the training part and judged on the test part, like a network.
+    # The constant prediction is chosen by the training part and evaluated on the test part, like a network.
     classes = np.bincount(splits.train.y, minlength=splits.n_classes)
     constant = int((splits.test.y == classes.argmax()).sum())
     right = table.right("test", epochs)

@@ -78,7 +78,9 @@ def test_all_their_keys_are_told(cli_here: Cli) -> None:
     code, out, err = cli_here("datasets", "spirals:features=20")
     assert (code, err) == (0, "")
     assert out.startswith("spirals:features=20: 1,500 samples (900 train, 300 validation, 300 test), 20 features\n")
-    assert out.splitlines()[2] == "accuracy of the majority class: 0.333 train, 0.333 validation, 0.333 test"
+    assert out.splitlines()[2] == (
+        "Always predicting the majority class gives an accuracy of 0.333 (train), 0.333 (validation), 0.333 (test)."
+    )
     assert [line.split()[:2] for line in out.splitlines()[3:]] == [
         ["parameter", "value"],
         ["features", "20"],

@@ -99,7 +99,7 @@ def test_finalists_of_wine_are_judged_under_noise(cli_here: Cli, tmp_path: Path)
     code, out, err = cli_here("confirm", "wine", *arguments, "--plot", "noise.svg")
     assert json.loads(out)["noise"] == noise
     assert code == 0 and err.splitlines()[-1] == "wrote noise.svg"
-    assert "times the noise of eagle" in (tmp_path / "noise.svg").read_text()
+    assert "noise factor (eagle)" in (tmp_path / "noise.svg").read_text()
     exact = json.loads(cli_here("confirm", "wine", *(one for one in arguments if one not in ("--shots", "100")))[1])
     assert exact["noise"]["shots"] is None
     for entry, confirmed in zip(exact["noise"]["circuits"], exact["circuits"], strict=True):
@@ -143,7 +143,7 @@ def test_a_person_sees_it_below_the_confirmation(stored: Cli, confirmed: Confirm
     )
     sentences = list(overtaking_sentences(document["overtakings"], "depolarizing:0.1"))
     assert lines[2 * len(STRENGTHS) : -1] == ["", *sentences]
-    # At noise strength 0 the accuracies are those of the confirmation; nothing is stored.
+    # At noise factor 0 the accuracies are those of the confirmation; nothing is stored.
     confirmed_circuits = {entry["trial"]: entry for entry in confirmation_document(confirmed)["circuits"]}
     for entry in document["circuits"]:
         assert entry["test_accuracies"][0] == confirmed_circuits[entry["trial"]]["test_accuracies"]

@@ -32,7 +32,7 @@ def test_each_finalist_has_its_means_and_intervals_at_even_places() -> None:
     figure = noise_figure(report, CONFIG)
     axes: Any = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == [f"{strength:g}" for strength in STRENGTHS]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("times the noise of depolarizing:0.01", "test accuracy")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("noise factor (depolarizing:0.01)", "test accuracy")
     beside, below = words(figure)
     assert beside == ["5: 100", "3: 900"] and figure.legends[0].get_title().get_text() == "trial: quantum FLOPs"
     assert below == ["95 % CI of the mean over seeds", "majority class"]

@@ -1,4 +1,4 @@
-"""Accuracies under noise: means, intervals, and strengths at which a cheaper finalist overtakes a more expensive one."""
+"""Accuracies under noise: means, intervals, and noise factors at which a cheaper finalist overtakes a more expensive one."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_the_cheaper_overtakes_where_its_mean_is_first_not_less() -> None:
     assert entry["difference_interval"] == pytest.approx(t)
     low, high = t
     assert list(overtaking_sentences([entry], "heron-r3")) == [
-        "At 1 times the noise of heron-r3, the cheaper trial 5 draws level with trial 3: 0.700 against 0.633,"
+        "At noise factor 1 (heron-r3), the cheaper trial 5 draws level with trial 3: 0.700 against 0.633,"
         f" a difference of +0.067 (95 % CI {low:+.3f} to {high:+.3f})."
     ]
 
@@ -51,7 +51,7 @@ def test_to_overtake_is_to_be_better_as_far_as_the_seeds_tell() -> None:
     dear = under_noise(3, 900, (0.9, 0.6), (0.9, 0.61), (0.9, 0.5))
     (sentence,) = overtaking_sentences(document(cheap, dear)["overtakings"], "eagle")
     assert sentence.startswith(
-        "At 0.5 times the noise of eagle, the cheaper trial 5 overtakes trial 3: 0.767 against 0.570, a difference of"
+        "At noise factor 0.5 (eagle), the cheaper trial 5 overtakes trial 3: 0.767 against 0.570, a difference of"
     )
 
 
@@ -69,7 +69,7 @@ def test_who_stays_behind_is_told() -> None:
         "In 3 pairs the cheaper circuit is worse at all noise factors up to 32."
     ]
     assert list(overtaking_sentences(entries[:1], "eagle")) == [
-        "In 1 pair the cheaper circuit is worse at all noise factors up to 32."
+        "The cheaper trial 1 is worse than trial 2 at all noise factors up to 32."
     ]
 
 
