@@ -60,6 +60,7 @@ class Race:
         self._train = train
         self._certificate: Certificate | None = None
         self._is_complete = False
+        self._finalists: Integers = np.arange(len(plan.entries))
         self.stage = Stage.HALVING
         self.open_circuits: Integers = np.arange(len(plan.entries))
         """Circuits that are still in the halving or, during certification, may be better than the front by more than ε."""
@@ -78,7 +79,7 @@ class Race:
             within: ε of the certificate; None to end after the first stage.
         """
         self.within = within
-        histograms, _ = halve(self._train, len(self._plan.entries), trainings, on_round=self._enter)
+        histograms, self._finalists = halve(self._train, len(self._plan.entries), trainings, on_round=self._enter)
         if within is not None:
             self.stage = Stage.CERTIFICATION
             self._certificate = Certificate(self._plan.costs)
@@ -101,10 +102,13 @@ class Race:
         histograms = self._train.histograms(trainings)
         everything = np.arange(len(trainings))
         certificate = self._certificate or Certificate(self._plan.costs)
-        if self.stage is Stage.HALVING:
-            certificate.raise_lower(histograms, self.open_circuits)
+        # Before the first round of certification has ended, no circuit has a lower bound.
+        candidates = np.flatnonzero(certificate.lower)
+        if not len(candidates):
+            candidates = self.open_circuits if self.stage is Stage.HALVING else self._finalists
+            certificate.raise_lower(histograms, candidates)
         certificate.reduce_upper(histograms, everything)
-        front = self._front(certificate, histograms)
+        front = self._front(certificate, histograms, candidates)
         low, high = certificate.intervals(histograms)
         return RaceResult(
             means=histograms.means,
@@ -118,12 +122,11 @@ class Race:
             is_complete=self._is_complete,
         )
 
-    def _front(self, certificate: Certificate, histograms: Histograms) -> Integers:
-        """Return the certified front or, before certification, the best circuits by their means among the remaining ones."""
+    def _front(self, certificate: Certificate, histograms: Histograms, candidates: Integers) -> Integers:
+        """Return the certified front or, before certification, the best of the candidates by their means."""
         if self.within is not None and certificate.epsilon <= self.within:
             return certificate.front(self.within)
-        circuits = self.open_circuits if self.stage is Stage.HALVING else np.flatnonzero(certificate.lower)
-        return staircase(histograms.means, self._plan.costs, circuits)
+        return staircase(histograms.means, self._plan.costs, candidates)
 
     def _enter(self, open_circuits: Integers) -> None:
         self.open_circuits = open_circuits

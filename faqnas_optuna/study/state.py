@@ -217,7 +217,7 @@ class SearchState(StudyState):
 
     @property
     def extent(self) -> dict[str, Any]:
-        """How far the study has come, as values for JSON."""
+        """Progress of the study, as values for JSON."""
         return {"generations": self.full_generations}
 
     @property
