@@ -170,6 +170,8 @@ def _run(load_command: "Callable[[], Command]", name: str) -> int:
     """Run the command and return its exit code."""
     try:
         check_platform()
+        # pyarrow starts a thread when it is imported, which would prevent forks.
+        os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
         for variable in THREAD_VARIABLES:
             # Set before torch or BLAS starts its threads: a worker is a process of one thread.
             os.environ[variable] = os.environ.get(variable) or "1"

@@ -46,6 +46,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "frames",
             "classes",
             "division",
+            "resplits",
             "problems",
             "column_kinds",
             "user_data",

@@ -123,3 +123,20 @@ def test_what_numba_cannot_read_in_its_settings_is_told_in_a_line(run_cli: RunCl
     finished = run_cli("start", *SMALL, env={variable: value})
     assert (finished.returncode, finished.stdout) == (2, "")
     assert re.fullmatch(rf"Error: numba cannot be loaded: .*unset these variables: .*{variable}={value}.*\n", finished.stderr)
+
+
+def test_commands_that_read_tables_can_fork() -> None:
+    # pyarrow, which pandas and scikit-learn import, would start a thread.
+    program = (
+        "import click\n"
+        "from faqnas_optuna.__main__ import main\n"
+        "def load():\n"
+        "    import pyarrow, pandas, sklearn.model_selection\n"
+        "    from faqnas_optuna.workers.forking import can_fork\n"
+        "    return click.command()(lambda: click.echo(can_fork()))\n"
+        "main(load)\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program], env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert (finished.stdout, finished.stderr) == (f"{sys.platform == 'linux'}\n", "")

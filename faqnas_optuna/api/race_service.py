@@ -1,7 +1,7 @@
 """Service behind the command `race`: find or create the study of a race, run it, and store its result."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,8 +27,8 @@ from faqnas_optuna.errors import (
 )
 from faqnas_optuna.race.plan import RacePlan, genomes_of, sample_genomes
 from faqnas_optuna.race.running import TRAININGS_PER_CIRCUIT, Race
-from faqnas_optuna.race.storing import check_budget, check_first_round, create_race, open_race, store_result
-from faqnas_optuna.race.trainer import HandOut, Trainer
+from faqnas_optuna.race.storing import check_first_round, check_request, create_race, open_race, store_result
+from faqnas_optuna.race.trainer import HandOut, Job, Trainer, run_task
 from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.signals import CallInterrupted, Signals
 from faqnas_optuna.storage.opening import disconnect, storage_lock
@@ -66,6 +66,8 @@ class RaceRequest:
     """Number of circuits to draw at random; None for the whole space."""
     among: str | None = None
     """Name of a search whose circuits are raced; None for the whole space."""
+    resplit: bool = False
+    """Whether each training has a new split of the samples outside the test part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ def run_race(
     execution.check_reach(request.data)
     storage, study = _existing(request, execution, hooks)
     if study:
-        check_budget(study, request.trainings)
+        check_request(study, trainings=request.trainings, resplit=request.resplit)
         if _is_done(study, request.within):
             return RaceRun(study=study)
         splits = request.data.load_for(study)
@@ -142,8 +144,12 @@ def run_race(
     prepare(config.engines)
     load_bulk(config)
     folder = ResultFolder(_folder(request.name, execution.storage), plan.document(splits), noun="race", option="--study")
-    with folder.locked():
-        trainer = Trainer(plan, splits, folder, _hand_out(execution))
+    job = Job.of(plan, splits)
+    if job.resplits:
+        # Fails before the study is created if the samples cannot be split anew.
+        job.resplits(0)
+    with folder.locked(), _workers(execution, job) as hand_out:
+        trainer = Trainer(job, folder, hand_out)
         if study is None:
             with _interruptible(hooks, f"race {request.name} was not created"):
                 budget = _budget(request, plan, trainer, execution.workers)
@@ -231,15 +237,18 @@ def _create(
         return create_race(opened, request.name, plan, splits, budget=budget, files=request.data.files)
 
 
-def _hand_out(execution: Execution) -> HandOut:
-    """Return the function that has trainings run on this machine, or on the cluster if there is one."""
+@contextmanager
+def _workers(execution: Execution, job: Job) -> Iterator[HandOut]:
+    """Yield the function that has trainings run on this machine, or on the cluster if there is one."""
     if execution.client:
         from faqnas_optuna.workers.cluster import shared_out_on
 
-        return partial(shared_out_on, execution.client)
-    from faqnas_optuna.workers.pool import shared_out
+        yield partial(shared_out_on, execution.client, run_task, job)
+        return
+    from faqnas_optuna.workers.pool import Pool
 
-    return partial(shared_out, processes=execution.workers)
+    with Pool(run_task, job, processes=execution.workers) as pool:
+        yield pool.run
 
 
 def _existing(request: RaceRequest, execution: Execution, hooks: Hooks) -> tuple[BaseStorage | None, RaceStudy | None]:
@@ -275,19 +284,25 @@ def _plan(
         StudyNotFoundError: There is no search to take the circuits from.
         StudyMismatchError: The search has other data or another space.
     """
+    resplit = study.race.resplit if study else request.resplit
     candidates = read_state(study).candidates if study else []
+    genomes: Iterable[Genome]
     if study and candidates:
         # A race keeps its circuits, even if they were a sample, or those of a search that has changed since.
-        return RacePlan.of(config, splits, (candidate.genome for candidate in candidates), scope=study.race.scope)
-    if request.among is not None:
+        genomes = (candidate.genome for candidate in candidates)
+        scope = study.race.scope
+    elif request.among is not None:
         if storage is None:
             raise StudyNotFoundError(f"--among {request.among}: there are no studies in this database")
         genomes = _genomes_of_search(load_search(storage, request.among), config, splits)
-        return RacePlan.of(config, splits, genomes, scope=f"of study {request.among!r}")
-    if request.sample is not None:
+        scope = f"of study {request.among!r}"
+    elif request.sample is not None:
         genomes = sample_genomes(config.space, request.sample, np.random.default_rng(config.seed))
-        return RacePlan.of(config, splits, genomes, scope=f"of {request.sample:,} drawn at random from the space")
-    return RacePlan.of(config, splits, genomes_of(config.space), scope="of the space")
+        scope = f"of {request.sample:,} drawn at random from the space"
+    else:
+        genomes = genomes_of(config.space)
+        scope = "of the space"
+    return RacePlan.of(config, splits, genomes, scope=scope, resplit=resplit)
 
 
 def _genomes_of_search(search: Search, config: StudyConfig, splits: DataSplits) -> list[Genome]:

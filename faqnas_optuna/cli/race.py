@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 )
 @option("--sample", type=IntRange(min=2), help="Race only N circuits, drawn at random from the space.")
 @option("--among", metavar="STUDY", shell_complete=study_names, help="Race only the circuits that a search has trained.")
+@option("--resplit", is_flag=True, help="Draw a new split of training and validation samples for each training.")
 @option("--workers", type=IntRange(1, MOST_WORKERS), help="Number of processes, of one thread each.  [default: one per core]")
 @dask_option
 @timeout_options
@@ -83,6 +84,7 @@ def race(
     within: float | None,
     sample: int | None,
     among: str | None,
+    resplit: bool,
     workers: int | None,
     dask: str | None,
     timeouts: WorkerTimeouts,
@@ -136,6 +138,7 @@ def race(
         within=within,
         sample=sample,
         among=among,
+        resplit=resplit,
     )
     threads = sum(client.nthreads().values()) if client else workers or cores()
     execution = Execution(storage=storage, workers=threads, client=client, timeouts=timeouts)

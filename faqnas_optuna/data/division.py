@@ -98,15 +98,15 @@ def divide(
         # Draw the validation part as a quarter of the training part: with a test part of 20 %, this gives 60 / 20 / 20 %.
         if not len(rows["validation"]):
             _check_counts(rows["train"], y, classes, 4, remedy="add samples, or correct the parts")
-            rows["train"], rows["validation"] = _draw_fold(rows["train"], y, groups, 4, seed)
+            rows["train"], rows["validation"] = draw_fold(rows["train"], y, groups, 4, seed)
     elif groups is None:
         rows = stratified_rows(y, seed)
     else:
         # One of five folds is the test part, and one of four folds of the rest is the validation part. Groups are not divided,
         # so 60 / 20 / 20 % is approximate.
-        rest, test = _draw_fold(all_rows, y, groups, 5, seed)
+        rest, test = draw_fold(all_rows, y, groups, 5, seed)
         _check_counts(rest, y, classes, 4, remedy="add samples, or choose other groups")
-        train, validation = _draw_fold(rest, y, groups, 4, seed)
+        train, validation = draw_fold(rest, y, groups, 4, seed)
         rows = {"train": train, "validation": validation, "test": test}
     remedy = "choose other groups" if given_parts is None else "correct the parts"
     _check_parts(rows, y, classes, groups, remedy=f"add samples, or {remedy}")
@@ -126,7 +126,7 @@ def _check_counts(pool: NDArray[np.int64], y: NDArray[np.int64], classes: Sequen
         )
 
 
-def _draw_fold(
+def draw_fold(
     pool: NDArray[np.int64], y: NDArray[np.int64], groups: NDArray[np.int64] | None, folds: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw one stratified fold from a pool of rows and return the rows outside and inside it; no group is divided."""

@@ -103,7 +103,8 @@ def load(name: str, *, seed: int, data_dir: Path | None = None, pca: int | None 
     else:
         raw = idx_files.read(name, data_dir) if name in idx_files.IDX_SETS else _packaged(name)
     columns, classes = (tuple(raw[key].tolist()) for key in ("columns", "classes"))
-    x = raw["x"].astype(np.float32)
+    # Images are bytes, which take a quarter of the memory.
+    x = raw["x"] if raw["x"].dtype == np.uint8 else raw["x"].astype(np.float32)
     y = raw["y"].astype(np.int64)
     return split_and_scale(name, x, y, seed=seed, columns=columns, classes=classes, pca=pca)
 

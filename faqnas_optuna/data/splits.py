@@ -5,8 +5,9 @@ standardised with the mean and standard deviation of the training part. The sear
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -41,6 +42,26 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Samples:
+    """All samples of a data set before preprocessing, from which other splits can be drawn."""
+
+    raw: RawFeatures
+    """Values (samples, columns)."""
+    y: NDArray[np.int64]
+    """Class indices (samples,)."""
+    rows: Mapping[str, NDArray[np.int64]]
+    """Row numbers of each part."""
+    fit: Callable[[RawFeatures], Preprocessing]
+    """Function that fits the preprocessing on a training part."""
+    groups: NDArray[np.int64] | None = None
+    """Group of each sample (samples,), which a split must not divide; None without groups."""
+
+    def split(self, preprocessing: Preprocessing, indices: NDArray[np.int64]) -> Split:
+        """Return some samples, preprocessed."""
+        return Split(x=preprocessing.apply(self.raw.rows(indices)), y=self.y[indices])
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataSplits:
     """Data set that is ready to train on."""
 
@@ -62,6 +83,8 @@ class DataSplits:
     """Random seed of the split; None if the data define the parts."""
     findings: tuple[DataFinding, ...] = ()
     """Warnings about the data."""
+    samples: Samples | None = None
+    """Samples before preprocessing; None where no other splits are drawn."""
 
     @property
     def n_classes(self) -> int:
@@ -79,7 +102,7 @@ class DataSplits:
 
 def split_and_scale(
     name: str,
-    x: NDArray[np.float32],
+    x: NDArray[Any],
     y: NDArray[np.int64],
     *,
     seed: int,
@@ -90,7 +113,7 @@ def split_and_scale(
     """Split a data set into stratified 60 / 20 / 20 parts and standardise its features.
 
     Args:
-        x: Features (samples, features).
+        x: Features (samples, features), in single precision or as bytes.
         y: Class indices (samples,).
         seed: Random seed of the split.
         columns: Names of the features.
@@ -108,10 +131,9 @@ def split_and_scale(
     for part in rows.values():
         digest.update(np.ascontiguousarray(x[part], dtype="<f4").tobytes())
         digest.update(y[part].astype("<i8").tobytes())
-    preprocessing = Preprocessing(numbers=Numbers.fitted(columns, x[rows["train"]]))
-    if pca is not None:
-        preprocessing = project(preprocessing, RawFeatures.of_numbers(x[rows["train"]]), pca)
-    parts = {key: Split(x=preprocessing.apply(RawFeatures.of_numbers(x[part])), y=y[part]) for key, part in rows.items()}
+    samples = Samples(raw=RawFeatures.of_numbers(x), y=y, rows=rows, fit=partial(_fit, columns=columns, pca=pca))
+    preprocessing = samples.fit(samples.raw.rows(rows["train"]))
+    parts = {part: samples.split(preprocessing, indices) for part, indices in rows.items()}
     return DataSplits(
         name=name,
         train=parts["train"],
@@ -123,7 +145,14 @@ def split_and_scale(
         fingerprint=digest.hexdigest()[:16],
         seed=seed,
         findings=check_fixed(x, y, classes, rows),
+        samples=samples,
     )
+
+
+def _fit(train: RawFeatures, *, columns: tuple[str, ...], pca: int | None) -> Preprocessing:
+    """Fit a preprocessing of numbers on a training part."""
+    preprocessing = Preprocessing(numbers=Numbers.fitted(columns, train.numbers))
+    return preprocessing if pca is None else project(preprocessing, train, pca)
 
 
 def stratified_rows(y: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:

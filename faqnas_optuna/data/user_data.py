@@ -6,7 +6,8 @@ applies to a test file. The preprocessing is fitted on the training part.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from shlex import quote
@@ -28,7 +29,7 @@ from faqnas_optuna.data.preprocessing import Preprocessing, RawFeatures
 from faqnas_optuna.data.problems import Problems
 from faqnas_optuna.data.reading import NPZ_TARGET, Source, read_source
 from faqnas_optuna.data.schema import Kind, Schema
-from faqnas_optuna.data.splits import DataSplits, Label, Split
+from faqnas_optuna.data.splits import DataSplits, Label, Samples
 from faqnas_optuna.errors import DataError
 from faqnas_optuna.wording import counted
 
@@ -97,15 +98,15 @@ def splits_of(
     """
     problems = Problems(name)
     schema = _infer_schema(source, target, config, problems) if non_numeric is None else _restore_schema(source, non_numeric)
-    samples = [source]
+    sources = [source]
     if test is not None:
         _check_same_columns(schema, source.frame, test.frame, config.test_file or "the test part")
-        samples.append(test)
+        sources.append(test)
     # All problems of columns are reported together. The division comes later, because it needs valid classes.
-    columns = _read_columns(samples, schema, problems)
-    y, classes = _read_classes(samples, schema, problems)
-    groups = _read_groups(samples, schema, problems)
-    given_parts = _read_parts(samples, schema, problems)
+    columns = _read_columns(sources, schema, problems)
+    y, classes = _read_classes(sources, schema, problems)
+    groups = _read_groups(sources, schema, problems)
+    given_parts = _read_parts(sources, schema, problems)
     problems.check()
     if not columns:
         raise DataError(
@@ -115,8 +116,11 @@ def splits_of(
     with problems.collected():
         rows = divide(y, classes, groups, given_parts, seed)
     problems.check()
-    table, preprocessing = _prepare(columns, rows["train"], config.pca, name)
-    parts = {part: Split(x=preprocessing.apply(table.rows(indices)), y=y[indices]) for part, indices in rows.items()}
+    raw = _raw_features(columns, rows["train"], name)
+    samples = Samples(raw=raw, y=y, rows=rows, fit=_fit_of(columns, config.pca), groups=groups)
+    preprocessing = samples.fit(raw.rows(rows["train"]))
+    preprocessing.check(raw, name=name)
+    parts = {part: samples.split(preprocessing, indices) for part, indices in rows.items()}
     # Finite numbers may have a mean or variance that overflows.
     if not all(np.isfinite(part.x).all() for part in parts.values()):
         raise DataError(f"{name}: its numbers are too large to be scaled; write them in another unit")
@@ -140,6 +144,7 @@ def splits_of(
             dates=schema.names(Kind.DATE),
             texts=schema.names(Kind.IDENTIFIER),
         ),
+        samples=samples,
     )
 
 
@@ -279,13 +284,11 @@ def _read_parts(samples: Sequence[Source], schema: Schema, problems: Problems) -
     return None
 
 
-def _prepare(
-    columns: Sequence[Column], train: NDArray[np.int64], pca: int | None, name: str
-) -> tuple[RawFeatures, Preprocessing]:
-    """Return all samples as a table, and the preprocessing fitted on the training part.
+def _raw_features(columns: Sequence[Column], train: NDArray[np.int64], name: str) -> RawFeatures:
+    """Return the values of all samples.
 
     Raises:
-        DataError: A column has no value in the training part, or a number is infinite or far outside the training range.
+        DataError: A column has no value in the training part.
     """
     empty = [column.name for column in columns if column.is_missing[train].all()]
     if empty:
@@ -293,15 +296,17 @@ def _prepare(
         raise DataError(
             f"{name}: columns without any value in the training part: {_first_names(empty)}; leave them out with {options}"
         )
-    table = table_of(columns, len(columns[0].values))
-    preprocessing = fit(
-        table.rows(train),
+    return table_of(columns, len(columns[0].values))
+
+
+def _fit_of(columns: Sequence[Column], pca: int | None) -> Callable[[RawFeatures], Preprocessing]:
+    """Return the function that fits a preprocessing of these columns."""
+    return partial(
+        fit,
         numbers=tuple(column.name for column in columns if not column.is_text),
         categories=tuple(column.name for column in columns if column.is_text),
         pca=pca,
     )
-    preprocessing.check(table, name=name)
-    return table, preprocessing
 
 
 def _describe_columns(

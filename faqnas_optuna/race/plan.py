@@ -46,9 +46,13 @@ class RacePlan:
     """Circuits, sorted by cost."""
     scope: str
     """Circuits that the result is about, to follow "no circuit", such as "of the space"."""
+    resplit: bool = False
+    """True if each training has a new split of the samples outside the test part."""
 
     @classmethod
-    def of(cls, config: StudyConfig, splits: DataSplits, genomes: Iterable[Genome], *, scope: str) -> "RacePlan":
+    def of(
+        cls, config: StudyConfig, splits: DataSplits, genomes: Iterable[Genome], *, scope: str, resplit: bool = False
+    ) -> "RacePlan":
         """Return the plan of a race between the circuits of some genomes."""
         cheapest: dict[Circuit, Entry] = {}
         for genome in genomes:
@@ -56,7 +60,8 @@ class RacePlan:
             rival = cheapest.get(entry.effective)
             if rival is None or _order(entry) < _order(rival):
                 cheapest[entry.effective] = entry
-        return cls(config=config, entries=tuple(sorted(cheapest.values(), key=_order)), scope=scope)
+        entries = tuple(sorted(cheapest.values(), key=_order))
+        return cls(config=config, entries=entries, scope=scope, resplit=resplit)
 
     @cached_property
     def costs(self) -> Floats:
@@ -73,6 +78,7 @@ class RacePlan:
             "engine": str(config.engine),
             "score": str(config.score),
             "seed": config.seed,
+            "resplit": self.resplit,
             "circuits": [entry.effective.digest for entry in self.entries],
             "versions": versions(),
         }

@@ -1,5 +1,6 @@
 """Results of races as the trials of an Optuna study, and back as text."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -71,7 +72,13 @@ def create_race(
         columns=splits.columns,
         schema=splits.schema.non_numeric if files else {},
         majority=splits.majority,
-        race=RaceSummary(scope=plan.scope, budget=budget, within=None, level=round(1 - ALPHA_LOWER - ALPHA_UPPER, 6)),
+        race=RaceSummary(
+            scope=plan.scope,
+            budget=budget,
+            within=None,
+            level=round(1 - ALPHA_LOWER - ALPHA_UPPER, 6),
+            resplit=plan.resplit,
+        ),
     )
     return RaceStudy.of(create_study(storage, name, description), description)
 
@@ -79,11 +86,9 @@ def create_race(
 def store_result(study: RaceStudy, plan: RacePlan, result: RaceResult, within: float | None) -> RaceStudy:
     """Replace the trials of a race by its result, and return the study."""
     genes = plan.config.space.genes
-    summary = RaceSummary(
-        scope=study.race.scope,
-        budget=study.race.budget,
+    summary = replace(
+        study.race,
         within=within,
-        level=study.race.level,
         trainings=int(result.trainings.sum()),
         costs=len(np.unique(plan.costs)),
         epsilon=result.epsilon,
@@ -146,19 +151,26 @@ def _trial(entry: Entry, config: StudyConfig, mean: float, race: RaceRecord) -> 
     )
 
 
-def check_budget(study: RaceStudy, trainings: int | None) -> int:
-    """Return the stored budget of a race, after checking that the requested one agrees.
+def check_request(study: RaceStudy, *, trainings: int | None, resplit: bool) -> None:
+    """Check that the requested settings of a race agree with the stored ones.
+
+    Args:
+        trainings: Requested budget; None for any.
+        resplit: Whether new splits are requested; False for any.
 
     Raises:
-        StudyMismatchError: Another budget is requested.
+        StudyMismatchError: Other settings are requested.
     """
-    budget = study.race.budget
-    if trainings not in (None, budget):
+    lines = []
+    if trainings not in (None, study.race.budget):
+        lines.append(f"trainings: stored {study.race.budget:,}, requested {trainings:,}")
+    if resplit and not study.race.resplit:
+        lines.append("resplit: stored false, requested true")
+    if lines:
         raise StudyMismatchError(
-            f"race {study.name!r} exists with other settings: trainings: stored {budget:,}, requested {trainings:,}; use the"
-            " stored value, continue with --within, or start another race with --study"
+            f"race {study.name!r} exists with other settings: {'; '.join(lines)}; leave them out to use the stored ones, or"
+            " start another race with --study"
         )
-    return budget
 
 
 def check_first_round(plan: RacePlan, trainings: int) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from platform import node
 from statistics import fmean
+from typing import Self
 
 import numpy as np
 
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.resplits import Resplits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.race.bounds import Floats, Histograms, Integers
@@ -39,9 +41,22 @@ class Job:
     circuits: tuple[Circuit, ...]
     """Effective circuits, which blocks refer to by index."""
     splits: DataSplits
+    resplits: Resplits | None
+    """New split for each training; None if all trainings have the same split."""
     config: StudyConfig
     versions: dict[str, str]
     """Versions that every worker must have."""
+
+    @classmethod
+    def of(cls, plan: RacePlan, splits: DataSplits) -> Self:
+        """Return the job of a race."""
+        return cls(
+            circuits=tuple(entry.effective for entry in plan.entries),
+            splits=splits,
+            resplits=Resplits(splits, seed=plan.config.split_seed) if plan.resplit else None,
+            config=plan.config,
+            versions=versions(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +70,8 @@ class TaskResult:
     """Duration of each block."""
 
 
-HandOut = Callable[[Callable[[Job, Task], TaskResult], Job, Iterable[Task]], Iterator[TaskResult]]
-"""Function that has tasks run by workers and yields their results in any order."""
+HandOut = Callable[[Iterable[Task]], Iterator[TaskResult]]
+"""Function that has `run_task` called by workers and yields the results in any order."""
 
 
 def run_task(job: Job, task: Task) -> TaskResult:
@@ -76,33 +91,42 @@ def run_task(job: Job, task: Task) -> TaskResult:
     seconds = []
     for block in task:
         start = time.perf_counter()
-        scores.append(train_repeats(job.circuits[block.circuit], job.splits, job.config, range(block.begin, block.end)))
+        scores.append(_train(job, block))
         seconds.append(time.perf_counter() - start)
     return TaskResult(blocks=task, scores=tuple(scores), seconds=tuple(seconds))
+
+
+def _train(job: Job, block: Block) -> Floats:
+    """Run the trainings of a block and return their scores."""
+    circuit = job.circuits[block.circuit]
+    repeats = range(block.begin, block.end)
+    if job.resplits is None:
+        return train_repeats(circuit, job.splits, job.config, repeats)
+    # All circuits have the same split for the same repeat, so that it is drawn once.
+    scores = [train_repeats(circuit, job.resplits(repeat), job.config, [repeat]) for repeat in repeats]
+    return np.concatenate(scores)
 
 
 class Trainer:
     """Trainings of a race. A call trains circuits and returns their histograms, as `halving.Train`.
 
     Args:
-        plan: Circuits and settings.
-        splits: Data of the trainings.
+        job: Circuits, data and settings.
         folder: Folder of the results so far; locked by the caller.
         hand_out: Function that has tasks run by workers.
     """
 
-    def __init__(self, plan: RacePlan, splits: DataSplits, folder: ResultFolder, hand_out: HandOut) -> None:
-        circuits = tuple(entry.effective for entry in plan.entries)
-        self._job = Job(circuits=circuits, splits=splits, config=plan.config, versions=versions())
+    def __init__(self, job: Job, folder: ResultFolder, hand_out: HandOut) -> None:
+        self._job = job
         self._folder = folder
         self._hand_out = hand_out
-        self._scores = Scores(len(circuits))
+        self._scores = Scores(len(job.circuits))
         self._unwritten: list[TaskResult] = []
         self._written_at = time.monotonic()
         self._pace = Pace()
         self.on_done: Callable[[int, int], None] = lambda done, planned: None
         """Callback with the number of trainings so far and the number that the current round ends with."""
-        self.targets = np.zeros(len(circuits), np.int64)
+        self.targets = np.zeros(len(job.circuits), np.int64)
         """(K,) trainings of each circuit that the last call asked for."""
         for name in folder.names():
             self._read(name)
@@ -144,7 +168,7 @@ class Trainer:
         done = planned - sum(block.end - block.begin for block in blocks)
         self.on_done(done, planned)
         try:
-            for result in self._hand_out(run_task, self._job, self._tasks(blocks)):
+            for result in self._hand_out(self._tasks(blocks)):
                 self._insert(result)
                 self._unwritten.append(result)
                 if time.monotonic() - self._written_at >= WRITE_INTERVAL_S:

@@ -56,9 +56,11 @@ def _protocol(description: Description) -> str:
     seeds = f"from seed {config.seed}" if training.repeats == 1 else f"{training.repeats} times from seed {config.seed}"
     if description.race:
         seeds = f"one or more times from seed {config.seed}, the promising ones most often,"
+    drawn = ", drawn again for each training" if description.race and description.race.resplit else ""
     return (
-        f"Each circuit was trained by the {config.engine} engine {seeds} on {sizes['train']:,} samples of {config.dataset},"
-        f" whose means and standard deviations standardise all features, for {counted(training.epochs, 'epoch')} of Adam with a"
+        f"Each circuit was trained by the {config.engine} engine {seeds} on {sizes['train']:,} samples of"
+        f" {config.dataset}{drawn}, whose means and standard deviations standardise all features, for"
+        f" {counted(training.epochs, 'epoch')} of Adam with a"
         f" learning rate of {training.learning_rate:g} and batches of {training.batch_size}. It was evaluated on"
         f" {sizes['validation']:,} validation samples; the {sizes['test']:,} test samples were not used."
     )

@@ -94,10 +94,16 @@ def guarantee(description: Description) -> str:
     score = description.config.score.in_words
     # Rounded up, so that the printed bound holds as well.
     bound = race.within if race.is_certified and race.within is not None else min(race.epsilon + 0.0005, 1)
+    if race.resplit:
+        scope = "random seeds and random splits of the samples outside the test part under this protocol"
+        limits = "one particular split or for the test part"
+    else:
+        scope = "random seeds under this protocol on this split"
+        limits = "other splits or for the test part"
     return (
         f"With {100 * race.level:.0f} % confidence, no circuit {race.scope} has an expected validation {score} more than"
-        f" {bound:.3g} above that of the circuit on the front at the same cost or less. The expectation is over random seeds"
-        f" under this protocol on this split; nothing is guaranteed for other splits or for the test part."
+        f" {bound:.3g} above that of the circuit on the front at the same cost or less. The expectation is over {scope};"
+        f" nothing is guaranteed for {limits}."
     )
 
 

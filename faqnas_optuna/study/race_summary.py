@@ -17,6 +17,8 @@ class RaceSummary:
     """Requested ε of the certificate; None for the first stage alone."""
     level: float
     """Confidence level of the certificate."""
+    resplit: bool = False
+    """True if each training has a new split of the samples outside the test part."""
     trainings: int = 0
     """Number of trainings so far."""
     costs: int = 0

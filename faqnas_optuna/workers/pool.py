@@ -11,7 +11,7 @@ from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from faqnas_optuna.errors import FaqnasError, WorkerDiedError
 from faqnas_optuna.signals import SIGNALS, signals_blocked
@@ -29,51 +29,89 @@ Work = Callable[[Shared, Task], Result]
 """Function of a module, so that other processes can import it by name."""
 
 
-def shared_out(
-    work: Work[Shared, Task, Result], shared: Shared, tasks: Iterable[Task], *, processes: int
-) -> Generator[Result, None, None]:
-    """Yield the results of `work(shared, task)` in order of completion; closing the generator ends the processes.
+class Pool(Generic[Task, Result]):
+    """Processes that compute `work(shared, task)`; to be closed after use, as a context manager.
 
-    Raises:
-        FaqnasError: A task raised this error.
-        WorkerDiedError: A process died during its task.
+    Args:
+        work: Function of a module.
+        shared: First argument of all calls, sent to each process once.
+        processes: Maximum number of processes, which are started as tasks arrive.
     """
-    is_forked = can_fork()
-    remaining = iter(tasks)
-    context: ForkContext | SpawnContext = get_context("fork") if is_forked else get_context("spawn")
-    crew: dict[Connection, BaseProcess] = {}
-    try:
-        for task in islice(remaining, processes):
-            # A pipe for each process: with one queue a killed process could take its lock along.
-            ours, theirs = context.Pipe()
-            crew[ours] = context.Process(target=_serve, args=(work, shared, theirs, is_forked), daemon=True)
-            with signals_blocked():
-                crew[ours].start()
-            # Then a dead process is noticed as the end of its pipe.
-            theirs.close()
-            with _alive(crew[ours]):
-                ours.send(task)
-        busy = set(crew)
-        while busy:
-            for connection in busy.intersection(wait(busy)):
-                with _alive(crew[connection]):
-                    outcome = connection.recv()
-                    # Send the next task at once, so that the process works while this one handles the result.
-                    next_tasks = [*islice(remaining, 1)]
-                    for task in next_tasks:
-                        connection.send(task)
-                if isinstance(outcome, FaqnasError):
-                    raise outcome
-                if not next_tasks:
-                    busy.remove(connection)
-                yield outcome
-    finally:
-        started = [process for process in crew.values() if process.pid]
+
+    def __init__(self, work: Work[Shared, Task, Result], shared: Shared, *, processes: int) -> None:
+        self._is_forked = can_fork()
+        self._context: ForkContext | SpawnContext = get_context("fork") if self._is_forked else get_context("spawn")
+        self._work = work
+        self._shared = shared
+        self._processes = processes
+        self._crew: dict[Connection, BaseProcess] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end(set(self._crew))
+
+    def run(self, tasks: Iterable[Task]) -> Generator[Result, None, None]:
+        """Yield the results of tasks in order of completion; closing the generator ends the processes that are busy.
+
+        Raises:
+            FaqnasError: A task raised this error.
+            WorkerDiedError: A process died during its task.
+        """
+        remaining = iter(tasks)
+        idle = list(self._crew)
+        busy: set[Connection] = set()
+        try:
+            for task in islice(remaining, self._processes):
+                connection = idle.pop() if idle else self._start()
+                busy.add(connection)
+                with _alive(self._crew[connection]):
+                    connection.send(task)
+            while busy:
+                for connection in busy.intersection(wait(busy)):
+                    with _alive(self._crew[connection]):
+                        outcome = connection.recv()
+                        # Send the next task at once, so that the process works while this one handles the result.
+                        next_tasks = [*islice(remaining, 1)]
+                        for task in next_tasks:
+                            connection.send(task)
+                    if isinstance(outcome, FaqnasError):
+                        raise outcome
+                    if not next_tasks:
+                        busy.remove(connection)
+                    yield outcome
+        finally:
+            self._end(busy)
+
+    def _start(self) -> Connection:
+        """Start a process and return the connection to it."""
+        # A pipe for each process: with one queue a killed process could take its lock along.
+        ours, theirs = self._context.Pipe()
+        arguments = (self._work, self._shared, theirs, self._is_forked)
+        self._crew[ours] = self._context.Process(target=_serve, args=arguments, daemon=True)
+        with signals_blocked():
+            self._crew[ours].start()
+        # Then a dead process is noticed as the end of its pipe.
+        theirs.close()
+        return ours
+
+    def _end(self, connections: Iterable[Connection]) -> None:
+        """End the processes at these connections."""
+        started = [process for connection in connections if (process := self._crew.pop(connection)).pid]
         for process in started:
             # They hold nothing that must be stored: results that were not received are computed again.
             process.kill()
         for process in started:
             process.join()
+
+
+def shared_out(
+    work: Work[Shared, Task, Result], shared: Shared, tasks: Iterable[Task], *, processes: int
+) -> Generator[Result, None, None]:
+    """Yield the results of `work(shared, task)` in order of completion, computed by a pool of its own; see `Pool.run`."""
+    with Pool(work, shared, processes=processes) as pool:
+        yield from pool.run(tasks)
 
 
 @contextmanager

@@ -15,9 +15,11 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.dashboard.pages import study_page
 from faqnas_optuna.dashboard.watching import StudyWatcher
+from faqnas_optuna.data.resplits import Resplits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.training.bulk import train_repeats
+from faqnas_optuna.training.evaluation import train_once
 
 CliHere = Callable[..., tuple[int, str, str]]
 
@@ -81,6 +83,27 @@ def test_its_trials_have_the_mean_scores_of_the_trainings(small: CliHere, iris: 
     assert errors == sorted(errors, reverse=True)
 
 
+def test_each_training_has_a_new_split_on_request(small: CliHere, iris: DataSplits) -> None:
+    document = race(small, "--trainings", "400", "--resplit")
+    assert document["race"]["resplit"] is True
+    assert "over random seeds and random splits of the samples outside the test part" in document["guarantee"]
+    config = StudyConfig.model_validate_json(json.dumps(document["provenance"]["settings"]))
+    resplits = Resplits(iris, seed=0)
+    for trial in trials_of()[::5]:
+        circuit = effective_circuit(Genome.from_params(trial.params).circuit)
+        repeats = range(trial.user_attrs["trainings"])
+        scores = [train_once(circuit, resplits(repeat), config, repeat=repeat).validation.accuracy for repeat in repeats]
+        assert trial.values[1] == pytest.approx(1 - fmean(scores))
+    before = values_of()
+    # An existing race keeps its splits, also with another number of workers; a race on one split is another one.
+    assert small("race", "--study", "iris.race", "--workers", "2", "--within", "0.4")[0] == 0
+    assert race(small, "--trainings", "400", "--resplit", "--within", "0.4", "--study", "again")["race"]["resplit"]
+    assert values_of() == values_of("again") != before
+    race(small, "--trainings", "400", "--study", "fixed")
+    code, _, err = small(*RACE, "--study", "fixed", "--resplit")
+    assert code == 3 and "race 'fixed' exists with other settings: resplit: stored false, requested true; leave them out" in err
+
+
 def test_the_result_does_not_depend_on_the_number_of_workers(small: CliHere) -> None:
     race(small, "--trainings", "500", "--study", "one")
     race(small, "--trainings", "500", "--study", "two", "--workers", "2")
@@ -91,7 +114,7 @@ def test_a_race_is_continued_until_its_front_is_certified(small: CliHere) -> Non
     first = race(small, "--trainings", "400")
     assert first["race"]["is_complete"] and first["race"]["within"] is None and first["race"]["epsilon"] > 0.2
     code, _, err = small(*RACE, "--trainings", "500")
-    assert code == 3 and "trainings: stored 400, requested 500; use the stored value, continue with --within" in err
+    assert code == 3 and "trainings: stored 400, requested 500; leave them out to use the stored ones" in err
     certified = race(small, "--within", "0.2")
     assert certified["race"]["epsilon"] <= 0.2 < certified["race"]["trainings"] > first["race"]["trainings"]
     assert "more than 0.2 above that of the circuit on the front" in certified["guarantee"]

@@ -28,7 +28,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ClusterError, ConfigError, DataError
 from faqnas_optuna.race.plan import RacePlan, genomes_of
 from faqnas_optuna.race.running import Race
-from faqnas_optuna.race.trainer import Trainer
+from faqnas_optuna.race.trainer import HandOut, Job, Trainer, run_task
 from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import batched, open_storage
@@ -423,21 +423,27 @@ def test_a_table_is_the_same_when_a_cluster_makes_it(scheduler: str, iris: DataS
     assert idle(scheduler)
 
 
-def test_a_race_has_the_same_result_on_a_cluster(scheduler: str, iris: DataSplits, tmp_path: Path) -> None:
+@pytest.mark.parametrize("resplit", [False, True])
+def test_a_race_has_the_same_result_on_a_cluster(scheduler: str, iris: DataSplits, tmp_path: Path, resplit: bool) -> None:
     config = small_config(space=tables.SPACE)
-    plan = RacePlan.of(config, iris, genomes_of(config.space), scope="of the space")
+    plan = RacePlan.of(config, iris, genomes_of(config.space), scope="of the space", resplit=resplit)
+    job = Job.of(plan, iris)
     results = []
     with connected(scheduler, storage_url=None) as client:
-        for name, hand_out in (("here", partial(shared_out, processes=1)), ("there", partial(shared_out_on, client))):
+        crews: dict[str, HandOut] = {
+            "here": partial(shared_out, run_task, job, processes=1),
+            "there": partial(shared_out_on, client, run_task, job),
+        }
+        for name, hand_out in crews.items():
             folder = ResultFolder(tmp_path / name, plan.document(iris), noun="race", option="--study")
             with folder.locked():
-                race = Race(plan, Trainer(plan, iris, folder, hand_out))
+                race = Race(plan, Trainer(job, folder, hand_out))
                 race.run(16 * len(plan.entries), 0.3)
             results.append(race.result())
-    here, there = results
-    assert here.is_complete and here.epsilon == there.epsilon <= 0.3
+    first, second = results
+    assert first.is_complete and first.epsilon == second.epsilon <= 0.3
     for name in ("means", "trainings", "low", "high", "front"):
-        assert getattr(here, name).tolist() == getattr(there, name).tolist(), name
+        assert getattr(first, name).tolist() == getattr(second, name).tolist(), name
     assert idle(scheduler)
 
 

@@ -5,7 +5,7 @@ import psutil
 import pytest
 
 from faqnas_optuna.errors import DataError, WorkerDiedError
-from faqnas_optuna.workers.pool import shared_out
+from faqnas_optuna.workers.pool import Pool, shared_out
 from tests.support.pool_tasks import add, fail
 
 
@@ -35,3 +35,19 @@ def test_a_process_that_dies_is_told_of() -> None:
 def test_what_a_task_refuses_is_told() -> None:
     with pytest.raises(DataError, match="there is no such thing"):
         list(shared_out(fail, {2: "refused"}, range(9), processes=1))
+
+
+def test_processes_are_used_again_unless_they_were_busy() -> None:
+    with Pool(add, 100, processes=2) as pool:
+        first = {process for _, process in pool.run(range(9))}
+        second = {process for _, process in pool.run(range(9))}
+        assert second <= first and len(first) == 2
+        interrupted = pool.run(iter(range(10**9)))
+        next(interrupted)
+        interrupted.close()
+        # No result of the interrupted tasks may come out of the next run.
+        results = list(pool.run(range(9)))
+        assert sorted(result for result, _ in results) == list(range(100, 109))
+        last = {process for _, process in results}
+        assert not last & first
+    assert not any(psutil.pid_exists(process) for process in first | last)
