@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 # For type checkers and editors, which do not follow `__getattr__`.
 if TYPE_CHECKING:
     from faqnas_optuna.api.classifier import FAQNASClassifier
+    from faqnas_optuna.api.race import race
     from faqnas_optuna.api.search import search
     from faqnas_optuna.api.study import Study
     from faqnas_optuna.circuits.genome import Circuit, Genome
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "load_model",
     "load_table",
+    "race",
     "search",
 ]
 
@@ -56,6 +58,7 @@ _HOMES = {
     "evaluate": "training.evaluation",
     "load_model": "models.folder",
     "load_table": "tables.loading",
+    "race": "api.race",
     "search": "api.search",
 }
 

@@ -89,3 +89,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         # Libraries wrap a lack of memory in errors of their own.
         error = error.__cause__ or error.__context__
+
+
+def cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    # Containers and batch systems restrict a process to some cores of the machine; macOS lacks the call.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,11 +5,14 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import TqdmWarning
 
 from faqnas_optuna.study.state import StudyState
+
+if TYPE_CHECKING:
+    from faqnas_optuna.api.race_service import RaceProgress
 
 with warnings.catch_warnings():
     # Without ipywidgets a notebook gets a text bar; the warning about that does not help.
@@ -56,6 +59,28 @@ def work_bar(is_visible: bool | None, planned: int) -> Iterator[Callable[[int], 
     """
     with _bar(is_visible, total=planned, unit=" networks") as bar:
         yield lambda done: bar.update(done - bar.n)
+
+
+@contextmanager
+def race_bar(is_visible: bool | None) -> "Iterator[Callable[[RaceProgress], None]]":
+    """Show the progress of a race; yield the function to call with it.
+
+    Args:
+        is_visible: Whether to show the bar; None to show it in notebooks and on terminals.
+    """
+    with _bar(is_visible, unit=" trainings") as bar:
+
+        def update(progress: "RaceProgress") -> None:
+            if bar.total is None:
+                # Earlier trainings must not count towards the pace of this call.
+                bar.initial = progress.trainings
+            bar.set_description(progress.stage, refresh=False)
+            bar.total = progress.planned
+            bar.n = progress.trainings
+            bar.set_postfix_str(progress.remaining, refresh=False)
+            bar.refresh()
+
+        yield update
 
 
 def _bar(is_visible: bool | None, **settings: Any) -> "tqdm[Any]":

@@ -6,18 +6,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.running import Execution, Hooks, open_patiently, waiting
+from faqnas_optuna.api.settings import check_range
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.confirmation.opening import load_search
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import (
     ClusterError,
+    ConfigError,
     NoStudiesError,
     NoSuccessfulTrialError,
     OutputError,
@@ -25,10 +28,10 @@ from faqnas_optuna.errors import (
     StudyNotFoundError,
     WorkerDiedError,
 )
-from faqnas_optuna.race.plan import RacePlan, genomes_of, sample_genomes
-from faqnas_optuna.race.running import TRAININGS_PER_CIRCUIT, Race
-from faqnas_optuna.race.storing import check_first_round, check_request, create_race, open_race, store_result
-from faqnas_optuna.race.trainer import HandOut, Job, Trainer, run_task
+from faqnas_optuna.racing.plan import RacePlan, genomes_of, sample_genomes
+from faqnas_optuna.racing.running import TRAININGS_PER_CIRCUIT, Race
+from faqnas_optuna.racing.storing import check_first_round, check_request, create_race, open_race, store_result
+from faqnas_optuna.racing.trainer import HandOut, Job, Trainer, run_task
 from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.signals import CallInterrupted, Signals
 from faqnas_optuna.storage.opening import disconnect, storage_lock
@@ -69,6 +72,47 @@ class RaceRequest:
     resplit: bool = False
     """Whether each training has a new split of the samples outside the test part."""
 
+    @classmethod
+    def checked(
+        cls,
+        name: str,
+        config: StudyConfig | None,
+        data: DataSource,
+        *,
+        trainings: int | None,
+        seconds: float | None,
+        within: float | None,
+        sample: int | None,
+        among: str | None,
+        resplit: bool,
+    ) -> Self:
+        """Check the arguments of a call from Python.
+
+        Raises:
+            ConfigError: Two arguments exclude each other, or a number is out of its range.
+        """
+        check_range("trainings", trainings, 1)
+        check_range("sample", sample, 2)
+        if seconds is not None and seconds <= 0:
+            raise ConfigError(f"seconds must be greater than 0; it is {seconds}")
+        if within is not None and not 0 < within <= 1:
+            raise ConfigError(f"within must be greater than 0, and at most 1; it is {within}")
+        if trainings and seconds:
+            raise ConfigError("trainings and seconds both set the budget of the first stage; leave one of them out")
+        if sample and among:
+            raise ConfigError("sample and among both choose the circuits of the race; leave one of them out")
+        return cls(
+            name=name,
+            config=config,
+            data=data,
+            trainings=trainings,
+            seconds=seconds,
+            within=within,
+            sample=sample,
+            among=among,
+            resplit=resplit,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class RaceProgress:
@@ -86,11 +130,13 @@ class RaceProgress:
 
     def describe(self) -> str:
         """Return the progress as text."""
+        return f"{self.stage} · {self.trainings:,} of {self.planned:,} trainings · {self.remaining}"
+
+    @property
+    def remaining(self) -> str:
+        """Open circuits and ε as text."""
         epsilon = "" if self.epsilon is None else f" · within {self.epsilon:.3f}"
-        return (
-            f"{self.stage} · {self.trainings:,} of {self.planned:,} trainings · {counted(self.open_circuits, 'circuit')} left"
-            f"{epsilon}"
-        )
+        return f"{counted(self.open_circuits, 'circuit')} left{epsilon}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +173,6 @@ def run_race(
         StudyMismatchError: The race exists with other settings or data.
     """
     check_name(request.name)
-    execution.check_reach(request.data)
     storage, study = _existing(request, execution, hooks)
     if study:
         check_request(study, trainings=request.trainings, resplit=request.resplit)
@@ -152,7 +197,7 @@ def run_race(
         trainer = Trainer(job, folder, hand_out)
         if study is None:
             with _interruptible(hooks, f"race {request.name} was not created"):
-                budget = _budget(request, plan, trainer, execution.workers)
+                budget = _budget(request, plan, trainer, execution)
             study = _create(request, plan, splits, storage, execution, hooks, budget=budget)
         race = Race(plan, trainer)
         budget = study.race.budget
@@ -321,11 +366,12 @@ def _folder(name: str, url: str) -> Path:
     return directory / f"{name}.parts"
 
 
-def _budget(request: RaceRequest, plan: RacePlan, trainer: Trainer, workers: int) -> int:
+def _budget(request: RaceRequest, plan: RacePlan, trainer: Trainer, execution: Execution) -> int:
     """Return the budget of the first stage of a new race."""
     if request.seconds is None:
         budget = request.trainings or TRAININGS_PER_CIRCUIT * len(plan.entries)
     else:
+        workers = sum(execution.client.nthreads().values()) if execution.client else execution.workers
         budget = int(request.seconds * workers / trainer.mean_seconds())
     check_first_round(plan, budget)
     return budget

@@ -15,9 +15,12 @@ from faqnas_optuna.confirmation.opening import confirmation_of, open_study, sear
 from faqnas_optuna.confirmation.report import study_report, trial_document
 from faqnas_optuna.errors import ConfigError, StudyNotFoundError
 from faqnas_optuna.reporting.documents import check_successful, study_document
-from faqnas_optuna.reporting.frames import front_frame, trials_frame
+from faqnas_optuna.reporting.families import trait_of
+from faqnas_optuna.reporting.family_plot import write_family_plot
+from faqnas_optuna.reporting.frames import families_frame, front_frame, trials_frame
 from faqnas_optuna.reporting.latex import front_table
 from faqnas_optuna.reporting.plotly_front import pareto_figure, write_pareto_plot
+from faqnas_optuna.reporting.race_report import families_of
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.storage.urls import absolute
@@ -184,12 +187,27 @@ class StudyReader:
         with using(self._url):
             return pareto_figure(state, confirmed_errors(confirmation_of(search_of(self._search))))
 
-    def save_plot(self, file: Path | str, *, size: str | None = None) -> None:
+    def families(self, by: str = "entangled") -> "DataFrame":
+        """Return verdicts on the families of circuits of a race: a row per family and range of costs.
+
+        Args:
+            by: Property of the families: `entangled`, `embedding`, `entangler`, `depth` or `n_qubits`.
+
+        Raises:
+            ConfigError: The property is unknown, or the study is not a race.
+            NoSuccessfulTrialError: The race has no result yet.
+        """
+        state = self._state()
+        check_successful(state)
+        return families_frame(families_of(state, trait_of(by)))
+
+    def save_plot(self, file: Path | str, *, size: str | None = None, by: str | None = None) -> None:
         """Write a plot of the front for print, or as a web page.
 
         Args:
             file: File ending in .png, .pdf, .svg or .html.
             size: Size in print: `column`, `page` or `slide`; by default `page`.
+            by: Property of the families of circuits of a race, which are drawn instead of the front; see `families`.
 
         Raises:
             NoSuccessfulTrialError: No trial has succeeded yet.
@@ -199,6 +217,9 @@ class StudyReader:
             raise ConfigError(f"size must be one of {', '.join(Size)}; it is {size!r}")
         state = self._state()
         check_successful(state)
+        if by is not None:
+            write_family_plot(state, trait_of(by), Path(file), size=Size(size) if size else None)
+            return
         with using(self._url):
             # Empty without a confirmation.
             confirmed = confirmed_errors(confirmation_of(search_of(self._search)))

@@ -1,23 +1,14 @@
 """Search from Python."""
 
-import warnings
 from functools import partial
-from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from faqnas_optuna.api.data import DataSource
-from faqnas_optuna.api.notebook import check_detached, check_result, execution_on, path_of, program_hooks
+from faqnas_optuna.api.notebook import check_detached, check_result, execution_on, program_hooks
 from faqnas_optuna.api.search_service import SearchRequest, start_search
-from faqnas_optuna.api.settings import DEFAULT_STORAGE, WorkerTimeouts, resolve_settings
+from faqnas_optuna.api.settings import DEFAULT_STORAGE, WorkerTimeouts
+from faqnas_optuna.api.sources import resolve_data, warn_of_findings
 from faqnas_optuna.api.study import Study
-from faqnas_optuna.config import SAMPLES, StudyConfig
-from faqnas_optuna.data import user_data
-from faqnas_optuna.data.findings import relevant
-from faqnas_optuna.data.frames import as_frame, as_series
-from faqnas_optuna.data.reading import NPZ_TARGET, Source
-from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import ConfigError, DataError, DataWarning
 from faqnas_optuna.study.study import default_name
 
 
@@ -68,63 +59,16 @@ def search(
         FailuresError: Several trials in a row failed.
         ClusterError: The Dask cluster cannot be used.
     """
-    is_named = isinstance(data, str | PathLike) or (data is None and y is None)
-    if is_named and y is not None:
-        raise ConfigError("y belongs to samples, as in search(x, y); for a file, target names the column of the classes")
-    file = None if config is None else Path(config)
-    dataset: str | None = SAMPLES
-    if is_named:
-        dataset = None if data is None else fspath(data)
-    resolved = resolve_settings(dataset, settings, source="search", file=file)
-    if is_named:
-        # Absolute paths: the study stores them, and a program may change its working directory.
-        source = DataSource.located(resolved, path_of(data_dir)).absolute
-    else:
-        source = DataSource(samples=_splits_of(data, y, resolved.config))
+    resolved, source = resolve_data(data, y, settings, config=config, data_dir=data_dir, caller="search")
     request = SearchRequest(
         name=default_name(resolved.config.dataset) if study is None else study,
         config=resolved.config,
         data=source,
         auto_repeats=resolved.auto_repeats,
     )
-    on_data = partial(_warn_of_findings, resolved.config) if check else lambda _: None
+    on_data = partial(warn_of_findings, resolved.config) if check else lambda _: None
     check_detached(detach, dask)
     with execution_on(storage, workers, dask, grace_s, database_timeout_s) as execution:
         run = start_search(request, execution, program_hooks(progress), on_data=on_data, detach=detach)
         check_result(run)
     return Study(run.study, storage=storage, data=source)
-
-
-def _splits_of(x: Any, y: Any, config: StudyConfig) -> DataSplits:
-    """Return samples as a data set, by the same rules as a file with these columns.
-
-    Args:
-        x: (samples, features) array or data frame, with the column `config.data.target` if `y` is None.
-        y: (samples,) classes.
-
-    Raises:
-        ConfigError: The classes are not given, or given twice.
-        DataError: The lengths of x and y differ, or a column is unusable.
-    """
-    target = config.data.target
-    if (y is None) == (target is None):
-        raise ConfigError("give the classes either as y, search(x, y), or by their column, search(frame, target=…)")
-    frame = as_frame(x)
-    if target is None:
-        target = NPZ_TARGET
-        # The name of the class column must not be that of a feature.
-        while target in frame.columns:
-            target = f"{target}_"
-        classes = as_series(y, name="y")
-        if len(classes) != len(frame):
-            raise DataError(f"x has {len(frame):,} samples but y {len(classes):,} classes; give one class per sample")
-        frame = frame.assign(**{target: classes})
-    # The path of a data file, so that a column is classified as number or category by the same rules.
-    return user_data.splits_of(Source(frame=frame), target, config.data, name=SAMPLES, seed=config.split_seed)
-
-
-def _warn_of_findings(config: StudyConfig, splits: DataSplits) -> None:
-    """Warn about suspicious data at the line that calls `search`."""
-    for finding in relevant(splits.findings, config.score):
-        # Skip this function, `start_search` and `search`.
-        warnings.warn(f"{finding.message}.", DataWarning, stacklevel=4)

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from faqnas_optuna.api.confirmation_service import ConfirmationRequest, confirm_study, judge_under_noise
 from faqnas_optuna.api.notebook import check_detached, check_result, execution_on, heeded_signals, program_hooks, using
-from faqnas_optuna.api.progress import work_bar
+from faqnas_optuna.api.progress import race_bar, work_bar
+from faqnas_optuna.api.race_service import RaceRequest, run_race
 from faqnas_optuna.api.reading import StudyReader
 from faqnas_optuna.api.running import Execution
 from faqnas_optuna.api.search_service import resume_study
@@ -20,6 +22,7 @@ from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import candidates_of
 from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError
 from faqnas_optuna.files import check_directory, write_atomically
+from faqnas_optuna.machine import cores
 from faqnas_optuna.models.export import export
 from faqnas_optuna.models.folder import check_target
 from faqnas_optuna.models.trained_model import TrainedModel
@@ -130,6 +133,58 @@ class Study(StudyReader):
         if latex is not None:
             write_atomically(Path(latex), confirmation_table(document).encode())
         return confirmed_frame(document)
+
+    def race(
+        self,
+        *,
+        name: str | None = None,
+        trainings: int | None = None,
+        seconds: float | None = None,
+        within: float | None = None,
+        sample: int | None = None,
+        among: bool = False,
+        resplit: bool = False,
+        workers: int | None = None,
+        dask: str | None = None,
+        database_timeout_s: int = WorkerTimeouts.database_timeout_s,
+        progress: bool | None = None,
+    ) -> "Study":
+        """Race the circuits of the space with the data and settings of a search; or continue this race.
+
+        Args:
+            name: Name of the new race; by default that of this study with `.race`.
+            among: Whether to race only the circuits that this search has trained.
+            trainings, seconds, within, sample, resplit: See `race`.
+            workers, dask, database_timeout_s, progress: See `race`.
+
+        Returns:
+            The race.
+
+        Raises:
+            ConfigError: A value is invalid, or the space is too large.
+            StudyMismatchError: The race exists with other settings or other data.
+            CallInterrupted: The race was interrupted before every circuit was trained.
+        """
+        is_race = self._search.description.race is not None
+        if is_race and name not in (None, self.name):
+            raise ConfigError(f"study {self.name!r} is a race, which continues under its name; leave out name")
+        # A race decides itself how often it trains each circuit.
+        training = self.config.training.model_copy(update={"repeats": 1})
+        request = RaceRequest.checked(
+            self.name if is_race else name or f"{self.name}.race",
+            None if is_race else self.config.model_copy(update={"training": training}),
+            self._data if is_race else replace(self._data, files=self._data.files or self._search.description.files),
+            trainings=trainings,
+            seconds=seconds,
+            within=within,
+            sample=sample,
+            among=self.name if among else None,
+            resplit=resplit,
+        )
+        grace_s = WorkerTimeouts.grace_s
+        with self._execution(workers or cores(), dask, grace_s, database_timeout_s) as execution, race_bar(progress) as update:
+            run = run_race(request, execution, program_hooks(progress), on_progress=update)
+        return type(self)(run.study, storage=self._url, data=request.data)
 
     def under_noise(
         self,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faqnas_optuna.api.settings import resolve_settings
-from faqnas_optuna.cli.options import cores, data_dir_option, data_options, is_typed, json_option, option, split_seed_option
+from faqnas_optuna.cli.options import data_dir_option, data_options, is_typed, json_option, option, split_seed_option
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.machine import cores
 from faqnas_optuna.reporting.sizes import Size
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import click
 from faqnas_optuna.api.settings import resolve_settings
 from faqnas_optuna.cli.launch import dask_client
 from faqnas_optuna.cli.options import (
-    cores,
     dask_option,
     data_dir_option,
     data_options,
@@ -24,6 +23,7 @@ from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.files import check_directory
+from faqnas_optuna.machine import cores
 from faqnas_optuna.tables.schema import SUFFIX, seconds_file
 
 if TYPE_CHECKING:

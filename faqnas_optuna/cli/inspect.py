@@ -64,16 +64,17 @@ def pareto(
     beyond which more cost gains little; the best, with the lowest validation error; or the cheapest whose validation error is
     at most X above the lowest. A plot always shows the whole front.
 
-    In a race, --by compares families of circuits, such as those with and without effective entanglers.
+    In a race, --by compares families of circuits, such as those with and without effective entanglers, and --plot draws them.
     """
     from faqnas_optuna.cli.display import print_blocks
     from faqnas_optuna.confirmation.analysis import confirmed_errors
     from faqnas_optuna.confirmation.opening import confirmation_of, load_search
     from faqnas_optuna.reporting.documents import front_csv, pareto_document
-    from faqnas_optuna.reporting.families import Family, Trait, compare_families
+    from faqnas_optuna.reporting.families import Trait
+    from faqnas_optuna.reporting.family_plot import write_family_plot
     from faqnas_optuna.reporting.latex import front_table
     from faqnas_optuna.reporting.plotly_front import check_plot_file, write_pareto_plot
-    from faqnas_optuna.reporting.race_report import check_has_families, family_blocks, family_document
+    from faqnas_optuna.reporting.race_report import families_of, family_blocks, family_document
     from faqnas_optuna.reporting.search_report import front_blocks
     from faqnas_optuna.study.state import read_state
 
@@ -93,14 +94,14 @@ def pareto(
         # Only plots show confirmed errors beside the front.
         confirmed = confirmed_errors(confirmation_of(search)) if plot else {}
     # Outside the storage: everything below is computed from memory.
-    families: list[Family] = []
-    if by:
-        check_has_families(search.description)
-        families = compare_families(state.candidates, Trait(by))
+    families = families_of(state, Trait(by)) if by else []
     document = pareto_document(state, pick) | family_document(families)
     candidates = [pick.choose(state.front)] if pick else state.front
     if plot:
-        write_pareto_plot(state, plot, size=drawn, confirmed=confirmed)
+        if by:
+            write_family_plot(state, Trait(by), plot, size=drawn)
+        else:
+            write_pareto_plot(state, plot, size=drawn, confirmed=confirmed)
     if csv_file:
         deliver(front_csv(document), csv_file)
     if latex_file:

@@ -323,9 +323,3 @@ def read_storage_file(file: Path) -> str:
     if len(urls) != 1:
         raise ConfigError(f"{file} must hold one line, the storage's URL: postgresql://USER:PASSWORD@HOST/DATABASE")
     return urls[0]
-
-
-def cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    # Containers and batch systems restrict a process to some cores of the machine; macOS lacks the call.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,7 +11,6 @@ from faqnas_optuna.cli.conclusion import print_findings
 from faqnas_optuna.cli.launch import dask_client, reporting, terminal_hooks
 from faqnas_optuna.cli.options import (
     by_option,
-    cores,
     cost_option,
     dask_option,
     data_dir_option,
@@ -32,6 +31,7 @@ from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.config import StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.machine import cores
 
 if TYPE_CHECKING:
     from faqnas_optuna.api.race_service import RaceRun
@@ -140,8 +140,7 @@ def race(
         among=among,
         resplit=resplit,
     )
-    threads = sum(client.nthreads().values()) if client else workers or cores()
-    execution = Execution(storage=storage, workers=threads, client=client, timeouts=timeouts)
+    execution = Execution(storage=storage, workers=workers or cores(), client=client, timeouts=timeouts)
     on_data = partial(print_findings, is_checked=not no_check)
     with reporting(storage):
         with show_race(name) as update:

@@ -1,10 +1,12 @@
 """Results of a study as pandas data frames."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.reporting.columns import Output, values
 from faqnas_optuna.reporting.documents import check_successful
+from faqnas_optuna.reporting.families import Family
 from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
@@ -38,6 +40,15 @@ def trials_frame(state: SearchState) -> "DataFrame":
     return data_frame(
         _entry(candidate, state.study.description) | {"on_front": candidate.trial in on_front}
         for candidate in sorted(state.candidates, key=lambda candidate: candidate.trial)
+    )
+
+
+def families_frame(families: Iterable[Family]) -> "DataFrame":
+    """Return a data frame with one row per family and range of costs."""
+    return data_frame(
+        {"family": family.name, "circuits": family.circuits, **asdict(verdict)}
+        for family in families
+        for verdict in family.verdicts
     )
 
 

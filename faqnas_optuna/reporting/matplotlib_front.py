@@ -73,7 +73,7 @@ def printed_figure(plot: FrontPlot, size: Size) -> "Figure":
         # A `Figure` that is created without pyplot opens no window and adds no global state.
         figure = Figure(figsize=form.inches, layout="constrained")
         axes = figure.subplots()
-        _prepare(axes, plot, form)
+        prepare(axes, plot, form)
         legend_below(
             figure, [*_draw_circuits(axes, plot, form), *_draw_intervals(axes, plot, form), *_majority_handles(axes, plot)]
         )
@@ -84,7 +84,7 @@ def printed_figure(plot: FrontPlot, size: Size) -> "Figure":
     return figure
 
 
-def _prepare(axes: "Axes", plot: FrontPlot, form: Form) -> None:
+def prepare(axes: "Axes", plot: FrontPlot, form: Form) -> None:
     """Set the scales, labels, grid and title."""
     axes.set_xscale("log")
     axes.set_xlabel(plot.x_label)

@@ -89,12 +89,24 @@ def write_pareto_plot(
     """
     check_plot_file(path, size)
     plot = FrontPlot.of(state, confirmed)
+    if path.suffix.lower() == ".html":
+        write_figure(interactive_figure(plot), state, path)
+    else:
+        write_figure(printed_figure(plot, size or Size.PAGE), state, path, size)
+
+
+def write_figure(figure: "Figure | PrintedFigure", state: SearchState, path: Path, size: Size | None = None) -> None:
+    """Write a figure with the provenance of its study.
+
+    Args:
+        figure: Interactive figure for a path that ends in `.html`, else a printed one.
+        size: Size of a printed figure; the width of a page by default.
+    """
     description = json.dumps({"study": state.study.name, **provenance(state.study)})
     if path.suffix.lower() == ".html":
-        content = _page(plot, description)
+        content = _page(figure, description)
     else:
-        printed_size = size or Size.PAGE
-        content = as_file(printed_figure(plot, printed_size), path, printed_size.form, description)
+        content = as_file(figure, path, (size or Size.PAGE).form, description)
     write_atomically(path, content)
 
 
@@ -165,13 +177,17 @@ def interactive_figure(plot: FrontPlot) -> "Figure":
     )
     if plot.pairs:
         _add_confirmed(figure, plot)
+    layout(figure, plot, title=", ".join(filter(None, (plot.title, plot.majority_name))))
+    return figure
+
+
+def layout(figure: "Figure", plot: FrontPlot, *, title: str) -> None:
+    """Set the axes, the legend and the title."""
     figure.update_xaxes(type="log", title=plot.x_label)
     figure.update_yaxes(title=plot.y_label)
     # The legend is above the axes: over the points it would hide some, and beside them its long entries would take their room.
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-    title = ", ".join(filter(None, (plot.title, plot.majority_name)))
     figure.update_layout(title=title, template="plotly_white", legend=legend)
-    return figure
 
 
 def _trace(plot: FrontPlot, candidates: list[Candidate]) -> dict[str, Any]:
@@ -283,8 +299,8 @@ def as_file(figure: "PrintedFigure", path: Path, form: Form, description: str) -
     return buffer.getvalue()
 
 
-def _page(plot: FrontPlot, description: str) -> bytes:
-    """Return an HTML page with the interactive figure and a description in its head."""
+def _page(figure: "Figure", description: str) -> bytes:
+    """Return an HTML page with an interactive figure and a description in its head."""
     # A height of 95 % of the window keeps the labels of the axis within it.
-    page: str = interactive_figure(plot).to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
+    page: str = figure.to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
     return page.replace("<head>", f'<head><meta name="description" content="{escape(description)}" />', 1).encode()

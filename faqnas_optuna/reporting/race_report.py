@@ -7,13 +7,14 @@ from typing import Any
 from faqnas_optuna.config import cost_text
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.documents import check_successful, pareto_document
-from faqnas_optuna.reporting.families import Family, Trait, compare_families
+from faqnas_optuna.reporting.families import Family, Standing, Trait, Verdict, compare_families
 from faqnas_optuna.reporting.report import Block, Line, Report
 from faqnas_optuna.reporting.search_report import front_blocks
 from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.state import SearchState
-from faqnas_optuna.wording import MISSING, counted
+from faqnas_optuna.wording import counted
 
 SUGGESTED_EPSILON = 0.05
 """ε of the certificate that the report of an uncertified front suggests."""
@@ -32,7 +33,7 @@ def race_report(state: SearchState, *, seconds: float, storage_option: str, by: 
     """
     check_successful(state)
     description = state.study.description
-    families = [] if by is None else compare_families(state.candidates, by)
+    families = [] if by is None else families_of(state, by)
     document = pareto_document(state) | {"guarantee": guarantee(description), "seconds": round(seconds, 3)}
     blocks = [
         *front_blocks(state.front, description),
@@ -44,14 +45,16 @@ def race_report(state: SearchState, *, seconds: float, storage_option: str, by: 
     return Report(document=document | family_document(families), blocks=blocks)
 
 
-def check_has_families(description: Description) -> None:
-    """Check that families of circuits can be compared.
+def families_of(state: SearchState, by: Trait) -> list[Family]:
+    """Return the families of the circuits of a race, by their bounds; empty if there is only one.
 
     Raises:
         ConfigError: The study is not a race.
     """
-    if description.race is None:
+    race = state.study.description.race
+    if race is None:
         raise ConfigError("--by compares families of circuits by the bounds of a race, but the study is a search; leave it out")
+    return compare_families(state.candidates, by, epsilon=race.bound)
 
 
 def family_document(families: Sequence[Family]) -> dict[str, Any]:
@@ -65,26 +68,29 @@ def family_blocks(families: Sequence[Family], description: Description) -> Itera
         return
     race = description.race
     assert race is not None
-    numbers = ("circuits", "better by at least", f"at {description.config.cost_name}", "better by at most")
-    table = TextTable(names=(), numbers=numbers, last="family")
+    numbers = ("circuits", description.config.cost_name, "advantage")
+    table = TextTable(names=("family",), numbers=numbers, last="the family is")
     for family in families:
-        is_better = family.at_least > 0
-        table.rows.append(
-            (
-                f"{family.circuits:,}",
-                f"{family.at_least:.3f}" if is_better else MISSING,
-                cost_text(family.at_least_cost) if is_better else MISSING,
-                f"{max(family.at_most, 0):.3f}",
-                family.name,
-            )
-        )
+        for index, verdict in enumerate(family.verdicts):
+            # The costs of a race are exact, so a range may be a single cost.
+            ends = dict.fromkeys((cost_text(verdict.lowest_cost), cost_text(verdict.highest_cost)))
+            name_cells = ("", "") if index else (family.name, f"{family.circuits:,}")
+            advantage = f"{verdict.at_least:+z.3f} to {verdict.at_most:+z.3f}"
+            table.rows.append((*name_cells, " to ".join(ends), advantage, _standing(verdict, race)))
     yield ""
     yield table
     yield (
-        f"Each row compares the best circuit of a family with the best of all other circuits at the same cost or less, by"
-        f" expected validation {description.config.score.in_words}. All bounds hold at once and at all costs, with"
-        f" {100 * race.level:.0f} % confidence; {MISSING} means that no advantage of the family is established."
+        f"The advantage is that of the best circuit of a family over the best of all other circuits at the same cost or less,"
+        f" in expected validation {description.config.score.in_words}. All bounds hold at once and at every cost of their"
+        f" range, with {100 * race.level:.0f} % confidence."
     )
+
+
+def _standing(verdict: Verdict, race: RaceSummary) -> str:
+    """Return the standing of a family in a range of costs, in words."""
+    if verdict.standing is Standing.NOT_BETTER:
+        return f"better by at most {race.bound:.3g}"
+    return str(verdict.standing)
 
 
 def guarantee(description: Description) -> str:
@@ -92,8 +98,6 @@ def guarantee(description: Description) -> str:
     race = description.race
     assert race is not None
     score = description.config.score.in_words
-    # Rounded up, so that the printed bound holds as well.
-    bound = race.within if race.is_certified and race.within is not None else min(race.epsilon + 0.0005, 1)
     if race.resplit:
         scope = "random seeds and random splits of the samples outside the test part under this protocol"
         limits = "one particular split or for the test part"
@@ -102,7 +106,7 @@ def guarantee(description: Description) -> str:
         limits = "other splits or for the test part"
     return (
         f"With {100 * race.level:.0f} % confidence, no circuit {race.scope} has an expected validation {score} more than"
-        f" {bound:.3g} above that of the circuit on the front at the same cost or less. The expectation is over {scope};"
+        f" {race.bound:.3g} above that of the circuit on the front at the same cost or less. The expectation is over {scope};"
         f" nothing is guaranteed for {limits}."
     )
 

@@ -1,5 +1,6 @@
 """Summary of a race, which is part of the description of its study."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -32,6 +33,14 @@ class RaceSummary:
     def is_certified(self) -> bool:
         """True if the front is certified within the requested ε."""
         return self.within is not None and self.epsilon <= self.within
+
+    @property
+    def bound(self) -> float:
+        """ε that is guaranteed, for print."""
+        if self.is_certified and self.within is not None:
+            return self.within
+        # Rounded up, so that the printed bound holds as well.
+        return min(math.ceil(1000 * self.epsilon) / 1000, 1.0)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:

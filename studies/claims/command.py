@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faqnas_optuna import load_table
-from faqnas_optuna.cli.options import HELP_SETTINGS, cores, data_dir_option, json_option, option
+from faqnas_optuna.cli.options import HELP_SETTINGS, data_dir_option, json_option, option
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.errors import ConfigError, OutputError
+from faqnas_optuna.machine import cores
 
 if TYPE_CHECKING:
     from faqnas_optuna import Table

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from faqnas_optuna.race.bounds import Floats, Histograms, Integers
-from faqnas_optuna.race.scores import Block, Scores
+from faqnas_optuna.racing.bounds import Floats, Histograms, Integers
+from faqnas_optuna.racing.scores import Block, Scores
 
 
 class SimulatedTrainings:

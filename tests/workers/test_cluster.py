@@ -26,9 +26,9 @@ from faqnas_optuna import search
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ClusterError, ConfigError, DataError
-from faqnas_optuna.race.plan import RacePlan, genomes_of
-from faqnas_optuna.race.running import Race
-from faqnas_optuna.race.trainer import HandOut, Job, Trainer, run_task
+from faqnas_optuna.racing.plan import RacePlan, genomes_of
+from faqnas_optuna.racing.running import Race
+from faqnas_optuna.racing.trainer import HandOut, Job, Trainer, run_task
 from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import batched, open_storage

@@ -14,7 +14,7 @@ from faqnas_optuna.circuits.genome import ROTATION_GENES, Circuit, Genome
 from faqnas_optuna.config import SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.race.bounds import Floats
+from faqnas_optuna.racing.bounds import Floats
 from faqnas_optuna.tables.plan import versions
 from faqnas_optuna.training.values import Costs
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from faqnas_optuna.race.scores import Block, Scores
+from faqnas_optuna.racing.scores import Block, Scores
 
 
 def test_missing_trainings_are_named_as_blocks() -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from faqnas_optuna.race.bounds import Floats, Histograms, Integers
+from faqnas_optuna.racing.bounds import Floats, Histograms, Integers
 
 
 class Block(NamedTuple):

@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from faqnas_optuna.race.bounds import Histograms, Integers
-from faqnas_optuna.race.running import Race
+from faqnas_optuna.racing.bounds import Histograms, Integers
+from faqnas_optuna.racing.running import Race
 from tests.support.races import SimulatedTrainings
 
 CIRCUITS = 80

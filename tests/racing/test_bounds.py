@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from faqnas_optuna.race.bounds import FRACTIONS, Histograms, log_capital, lower_bounds, upper_bounds
+from faqnas_optuna.racing.bounds import FRACTIONS, Histograms, log_capital, lower_bounds, upper_bounds
 
 
 def histograms_of(*scores: list[float]) -> Histograms:

@@ -20,19 +20,26 @@ The lower bounds of another front need not rise with the cost. It is certified w
 The lower bounds must hold for all K circuits, because the reported circuits were selected by them. The upper bounds must hold
 for only one circuit per cost, although it is not known which one. Bounds that hold at all times may be combined over time: the
 highest lower bound and the lowest upper bound of a circuit hold as well.
+
+The table of a race also has an interval for each of the K circuits, whose upper end holds at level 1 - α_I / K. Certificate and
+intervals hold at once with probability 1 - α_L - α_U - α_I.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from faqnas_optuna.race.bounds import Floats, Histograms, Integers, lower_bounds, upper_bounds
-from faqnas_optuna.race.halving import Train
+from faqnas_optuna.racing.bounds import Floats, Histograms, Integers, lower_bounds, upper_bounds
+from faqnas_optuna.racing.halving import Train
 
 ALPHA_LOWER = 0.02
 """Maximum probability that at least one of the K lower bounds fails."""
-ALPHA_UPPER = 0.03
+ALPHA_UPPER = 0.02
 """Maximum probability that the upper bound of at least one of the D best circuits fails."""
+ALPHA_INTERVALS = 0.01
+"""Maximum probability that the upper end of at least one of the K intervals fails."""
+LEVEL = 0.95
+"""Confidence level of the certificate, of all intervals, and of what follows from them; 1 minus the three values above."""
 GROWTH = 1.4
 """Factor by which the trainings of the open circuits grow from round to round."""
 LEADER_FACTOR = 6
@@ -97,9 +104,9 @@ class Certificate:
         return float(self.gaps.max())
 
     def intervals(self, histograms: Histograms) -> tuple[Floats, Floats]:
-        """Return intervals (K,), (K,) that contain the mean scores of all circuits at once, at the level of the certificate."""
+        """Return intervals (K,), (K,) that contain the mean scores of all circuits at once."""
         # Wider than `upper`, which needs to hold only for the best circuit of each cost.
-        upper = upper_bounds(histograms, ALPHA_UPPER / len(self.costs))
+        upper = upper_bounds(histograms, ALPHA_INTERVALS / len(self.costs))
         return lower_bounds(histograms, self._alpha_lower), upper
 
     def epsilon_of(self, front: Integers) -> float:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from faqnas_optuna.race.halving import FINALISTS, halve, rounds_of
+from faqnas_optuna.racing.halving import FINALISTS, halve, rounds_of
 from tests.support.races import SimulatedTrainings
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from faqnas_optuna.race.bounds import Histograms, Integers
+from faqnas_optuna.racing.bounds import Histograms, Integers
 
 Train = Callable[[Integers], Histograms]
 """Function that trains each circuit until it has a number of trainings (K,), and returns the histograms of their scores."""

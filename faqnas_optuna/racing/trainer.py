@@ -15,9 +15,9 @@ from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.resplits import Resplits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import StudyMismatchError
-from faqnas_optuna.race.bounds import Floats, Histograms, Integers
-from faqnas_optuna.race.plan import RacePlan
-from faqnas_optuna.race.scores import Block, Scores
+from faqnas_optuna.racing.bounds import Floats, Histograms, Integers
+from faqnas_optuna.racing.plan import RacePlan
+from faqnas_optuna.racing.scores import Block, Scores
 from faqnas_optuna.tables.plan import differences, versions
 from faqnas_optuna.tables.result_folder import ResultFolder
 from faqnas_optuna.training.bulk import load_bulk, train_repeats

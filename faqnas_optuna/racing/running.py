@@ -6,11 +6,11 @@ from enum import StrEnum
 import numpy as np
 
 from faqnas_optuna.errors import NoSuccessfulTrialError
-from faqnas_optuna.race.bounds import Floats, Histograms, Integers
-from faqnas_optuna.race.certification import Certificate, certify, staircase
-from faqnas_optuna.race.halving import halve
-from faqnas_optuna.race.plan import RacePlan
-from faqnas_optuna.race.trainer import Trainer
+from faqnas_optuna.racing.bounds import Floats, Histograms, Integers
+from faqnas_optuna.racing.certification import Certificate, certify, staircase
+from faqnas_optuna.racing.halving import halve
+from faqnas_optuna.racing.plan import RacePlan
+from faqnas_optuna.racing.trainer import Trainer
 
 TRAININGS_PER_CIRCUIT = 16
 """Default budget of the first stage."""

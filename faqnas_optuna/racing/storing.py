@@ -11,9 +11,9 @@ from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.race.certification import ALPHA_LOWER, ALPHA_UPPER
-from faqnas_optuna.race.plan import Entry, RacePlan
-from faqnas_optuna.race.running import RaceResult
+from faqnas_optuna.racing.certification import LEVEL
+from faqnas_optuna.racing.plan import Entry, RacePlan
+from faqnas_optuna.racing.running import RaceResult
 from faqnas_optuna.storage.bulk_trials import NewTrial
 from faqnas_optuna.storage.opening import study_lock, with_empty_cache
 from faqnas_optuna.storage.optuna_internals import storage_of
@@ -76,7 +76,7 @@ def create_race(
             scope=plan.scope,
             budget=budget,
             within=None,
-            level=round(1 - ALPHA_LOWER - ALPHA_UPPER, 6),
+            level=LEVEL,
             resplit=plan.resplit,
         ),
     )

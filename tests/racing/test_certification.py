@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from faqnas_optuna.race.bounds import Floats
-from faqnas_optuna.race.certification import Certificate, certify, staircase
-from faqnas_optuna.race.halving import halve
+from faqnas_optuna.racing.bounds import Floats
+from faqnas_optuna.racing.certification import Certificate, certify, staircase
+from faqnas_optuna.racing.halving import halve
 from tests.support.races import SimulatedTrainings
 
 EPSILON = 0.12
