@@ -1,6 +1,7 @@
 """Read access to a stored study: front, trials, figures and documents."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +23,8 @@ from faqnas_optuna.reporting.latex import front_table
 from faqnas_optuna.reporting.plotly_front import pareto_figure, write_pareto_plot
 from faqnas_optuna.reporting.race_report import families_of
 from faqnas_optuna.reporting.sizes import Size
-from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.storage.opening import open_storage, with_empty_cache
+from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.storage.urls import absolute
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.selection import SelectionRule
@@ -142,8 +144,8 @@ class StudyReader:
 
     def status(self) -> dict[str, Any]:
         """Return the progress and the workers of the study, as in `faqnas-optuna status --json`."""
-        with using(self._url), self._search.existing():
-            return self._search.status(read_state(self._search))
+        with self._current() as study:
+            return study.status(read_state(study))
 
     def report(self) -> Mapping[str, Any]:
         """Return the results so far, as in `start --json` and `confirm --json`.
@@ -151,8 +153,8 @@ class StudyReader:
         Raises:
             NoSuccessfulTrialError: No trial has succeeded yet.
         """
-        with using(self._url), self._search.existing():
-            return study_report(self._search, seconds=0, checks=None, done_before=False, storage_option="").document
+        with self._current() as study:
+            return study_report(study, seconds=0, checks=None, done_before=False, storage_option="").document
 
     def describe(self, trial: int | None = None) -> dict[str, Any]:
         """Return the settings of the study, or everything stored about a trial, as in `faqnas-optuna show --json`.
@@ -163,8 +165,8 @@ class StudyReader:
         Raises:
             StudyNotFoundError: The trial does not exist.
         """
-        with using(self._url):
-            return study_document(self._search) if trial is None else trial_document(self._search, trial)
+        with self._current() as study:
+            return study_document(study) if trial is None else trial_document(study, trial)
 
     def to_latex(self) -> str:
         """Return the front as a LaTeX table.
@@ -226,11 +228,21 @@ class StudyReader:
             write_pareto_plot(state, Path(file), size=Size(size) if size else None, confirmed=confirmed)
 
     def _state(self) -> SearchState:
+        with self._current() as study:
+            return read_state(search_of(study))
+
+    @contextmanager
+    def _current(self) -> Iterator[StoredStudy[Any]]:
+        """Yield the study, after checking that it still exists."""
         with using(self._url), self._search.existing():
-            return read_state(search_of(self._search))
+            if self._search.description.race is None:
+                yield self._search
+            else:
+                # A race replaces its trials, of which Optuna's cache would keep the former ones.
+                yield open_study(with_empty_cache(storage_of(self._search.study)), self.name)
 
     def __repr__(self) -> str:
-        with using(self._url), self._search.existing():
-            trials = read_state(self._search).successful
-        progress = "finished" if self._search.metadata.stop() else "not finished"
+        with self._current() as study:
+            trials = read_state(study).successful
+            progress = "finished" if study.metadata.stop() else "not finished"
         return f"<Study {self.name!r} over {self.config.dataset}: {trials} trials, {progress}>"
