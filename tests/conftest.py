@@ -224,7 +224,13 @@ def reason_of(study: StoredStudy[Any]) -> StopReason | None:
     return stop.reason if stop else None
 
 
-def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[float, float]]) -> None:
+def run_trials(
+    search: Search,
+    count: int,
+    values: Callable[[Genome], tuple[float, float]],
+    *,
+    seconds: Callable[[Genome], float] = lambda _: 0.0,
+) -> None:
     """Run trials of the study that compute their values by a function instead of training."""
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
@@ -240,7 +246,7 @@ def run_trials(search: Search, count: int, values: Callable[[Genome], tuple[floa
             "summary": str(genome.circuit),
             "val_accuracy": 1 - error,
             **vars(Costs.of(genome.circuit, n_features=4, n_classes=3)),
-            "seconds": 0.0,
+            "seconds": seconds(genome),
             "worker": "test:1",
         }
         for name, value in attributes.items():

@@ -117,6 +117,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "work",
             "study",
             "state",
+            "race_size",
             "status",
             "lifecycle",
             "objective",

@@ -29,7 +29,7 @@ from faqnas_optuna.errors import (
     WorkerDiedError,
 )
 from faqnas_optuna.racing.plan import RacePlan, genomes_of, sample_genomes
-from faqnas_optuna.racing.running import TRAININGS_PER_CIRCUIT, Race
+from faqnas_optuna.racing.running import Race
 from faqnas_optuna.racing.storing import check_first_round, check_request, create_race, open_race, store_result
 from faqnas_optuna.racing.trainer import HandOut, Job, Trainer, run_task
 from faqnas_optuna.reporting.documents import check_successful
@@ -38,6 +38,7 @@ from faqnas_optuna.storage.opening import disconnect, storage_lock
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.storage.outages import retry_while_away
 from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
+from faqnas_optuna.study.race_size import TRAININGS_PER_CIRCUIT
 from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,9 @@ from faqnas_optuna.config import SpaceConfig, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.racing.bounds import Floats
+from faqnas_optuna.study.race_size import MAX_CIRCUITS, space_size
 from faqnas_optuna.tables.plan import versions
 from faqnas_optuna.training.values import Costs
-
-MAX_CIRCUITS = 50_000
-"""Maximum number of circuits of a space that is raced as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,12 +128,6 @@ def sample_genomes(space: SpaceConfig, count: int, generator: np.random.Generato
         genome = Genome.from_params(_inactive(space) | params)
         drawn.setdefault(effective_circuit(genome.circuit), genome)
     raise ConfigError(f"--sample {count} is too close to the number of circuits of the space; leave it out to race all of them")
-
-
-def space_size(space: SpaceConfig) -> int:
-    """Return the number of choices of the active genes of a space."""
-    frame = prod(len(choices) for gene, choices in space.genes.items() if gene not in (*ROTATION_GENES, "depth"))
-    return frame * sum(int(len(space.rotation) ** depth) for depth in space.depth)
 
 
 def _inactive(space: SpaceConfig) -> dict[str, object]:

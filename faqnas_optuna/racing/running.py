@@ -12,9 +12,6 @@ from faqnas_optuna.racing.halving import halve
 from faqnas_optuna.racing.plan import RacePlan
 from faqnas_optuna.racing.trainer import Trainer
 
-TRAININGS_PER_CIRCUIT = 16
-"""Default budget of the first stage."""
-
 
 class Stage(StrEnum):
     """Stage of a race."""

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from faqnas_optuna.config import ErrorEstimate
+from faqnas_optuna.machine import cores
+from faqnas_optuna.study.race_size import TRAININGS_PER_CIRCUIT, expected_seconds
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.reliability import WANTED
+from faqnas_optuna.wording import counted, duration_text
 
 DEAREST_QUANTILE = 0.75
 """Quantile of the cost from which a circuit counts as expensive."""
@@ -18,6 +21,8 @@ DEAREST_QUANTILE = 0.75
 def advice(state: SearchState) -> Iterator[str]:
     """Yield the most useful remarks on a finished search, each with what to try next."""
     yield reliability_sentence(state.study)
+    if not _is_reliable(state.study):
+        yield from filter(None, [_race_remark(state)])
     # Only the first sign is reported, since it explains the later ones: unreliable accuracies explain them all, and poor
     # accuracies explain a front of one point, on which no generation can improve.
     if _is_reliable(state.study):
@@ -61,6 +66,18 @@ def reliability_sentence(search: StoredStudy[Any]) -> str:
     return (
         f"{agreement}; even averaging {more_repeats} trainings per circuit, the choice of --repeats auto, would raise the"
         f" reliability only to {reliability_of_more:.2f}: try more --epochs.{pooling}"
+    )
+
+
+def _race_remark(state: SearchState) -> str | None:
+    """Return how long a race would take, which is the remedy for unreliable trainings; None if it is not known."""
+    processes = cores()
+    seconds = expected_seconds(state, processes=processes)
+    if seconds is None:
+        return None
+    return (
+        f"race trains every circuit of the space about {TRAININGS_PER_CIRCUIT} times and reports mean scores, here in at most"
+        f" about {duration_text(seconds)} on {counted(processes, 'core')}."
     )
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.circuits.genome import Genome, Rotation
 from faqnas_optuna.config import SearchConfig, SpaceConfig, TrainingConfig
 from faqnas_optuna.reporting.advice import advice, reliability_sentence
 from faqnas_optuna.study.search import Search
@@ -46,6 +46,23 @@ def test_what_trainings_are_worth(new_search: Callable[..., Search], value: floa
     search = new_search(small_config(training=TrainingConfig(repeats=repeats)))
     search = replace(search, description=replace(search.description, reliability=measured))
     assert reliability_sentence(search) == sentence
+
+
+def test_a_search_with_unreliable_trainings_names_the_time_of_a_race(
+    new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faqnas_optuna.reporting.advice.cores", lambda: 4)
+    space = SpaceConfig(n_qubits=(2, 3, 4), depth=(1,), rotation=(Rotation.RX, Rotation.RY))
+    search = new_search(small_config(space=space, training=TrainingConfig(repeats=2)))
+    measured = Reliability(value=0.15, low=0.05, high=0.3, circuits=24, trainings=4)
+    search = replace(search, description=replace(search.description, reliability=measured))
+    # A trial of two trainings takes 2 s on two qubits, and 4 s on three. No circuit of four qubits is tried.
+    for n_qubits in (2, 3, 2, 3):
+        search.study.enqueue_trial({"n_qubits": n_qubits})
+    run_trials(search, 4, lambda _: (100.0, 0.7), seconds=lambda genome: 2.0 * (genome.n_qubits - 1))
+    _, remark = advice(read_state(search))
+    # 8 frames and 2 rotations for each number of qubits, with 1, 2 and 2 s for each training, on four cores.
+    assert remark.endswith("mean scores, here in at most about 5.3 min on 4 cores.")
 
 
 def test_what_is_left_to_luck_is_told_alone(new_search: Callable[..., Search]) -> None:

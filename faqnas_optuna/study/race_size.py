@@ -1,0 +1,44 @@
+"""Number of circuits and expected duration of a race."""
+
+from collections import defaultdict
+from math import prod
+from statistics import fmean
+
+from faqnas_optuna.circuits.genome import ROTATION_GENES
+from faqnas_optuna.config import SpaceConfig
+from faqnas_optuna.study.state import SearchState
+
+MAX_CIRCUITS = 50_000
+"""Maximum number of circuits of a space that is raced as a whole."""
+TRAININGS_PER_CIRCUIT = 16
+"""Default budget of the first stage of a race, per effective circuit."""
+
+
+def space_size(space: SpaceConfig) -> int:
+    """Return the number of choices of the active genes of a space."""
+    frame = prod(len(choices) for gene, choices in space.genes.items() if gene not in (*ROTATION_GENES, "depth"))
+    return frame * sum(int(len(space.rotation) ** depth) for depth in space.depth)
+
+
+def expected_seconds(state: SearchState, *, processes: int) -> float | None:
+    """Return how long the first stage of a race would take at most, by the trainings of a search.
+
+    None if no training was timed, or if the space is too large. The estimate is high, since a race trains effective circuits
+    only, many times in one call.
+    """
+    space = state.study.config.space
+    size = space_size(space)
+    seconds_by_qubits: defaultdict[int, list[float]] = defaultdict(list)
+    for candidate in state.candidates:
+        if candidate.record.seconds:
+            seconds_by_qubits[candidate.genome.n_qubits].append(candidate.record.seconds)
+    if size > MAX_CIRCUITS or not seconds_by_qubits:
+        return None
+    # As many circuits of the space have each number of qubits. A search prefers the small ones, which train fastest.
+    seconds = fmean(fmean(_nearest(seconds_by_qubits, n_qubits)) for n_qubits in space.n_qubits)
+    return TRAININGS_PER_CIRCUIT * size * seconds / state.study.config.training.repeats / processes
+
+
+def _nearest(seconds_by_qubits: dict[int, list[float]], n_qubits: int) -> list[float]:
+    """Return the durations for the nearest number of qubits that has any, the larger of two."""
+    return seconds_by_qubits[min(seconds_by_qubits, key=lambda known: (abs(known - n_qubits), -known))]
