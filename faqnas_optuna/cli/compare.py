@@ -73,7 +73,8 @@ def compare(
     TABLE is a data set whose table comes with the program, or a file written by `enumerate`. Each algorithm runs twenty
     searches that look up their trainings in the table, or with --live run them. The front of a search is judged by the test
     accuracies of trainings that the search has not used. Algorithms are nsga2 (the paper's), nsga2-error, nsga2-pooled,
-    random, random-pooled, random-distinct, tpe, nsga3 and gp; by default nsga2, nsga2-error, nsga2-pooled, random and tpe.
+    random, random-pooled, random-distinct, race, tpe, nsga3 and gp; by default nsga2, nsga2-error, nsga2-pooled, random and
+    tpe.
     """
     # Refusals come before the imports, which take seconds.
     if trainings and seconds:
@@ -168,8 +169,10 @@ def _check(benchmark: "Benchmark", budget: "TrainingBudget", names: list[str]) -
             "the table has no file of training times, FILE.seconds.parquet; give --trainings instead of --seconds"
         )
     for name in names:
+        if searcher(name).sampler is None and budget.trainings is None:
+            raise ConfigError(f"{name} needs a budget of trainings; give --trainings instead of --seconds, or leave it out")
         # A circuit is judged by trainings that the search has not used.
-        if searcher(name).repeats >= benchmark.seeds:
+        if searcher(name).repeats > benchmark.max_trainings:
             raise ConfigError(
                 f"{name} uses all {benchmark.seeds} seeds of the table but one must be left to judge with; lower its number"
             )

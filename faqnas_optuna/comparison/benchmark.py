@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from faqnas_optuna.circuits.genome import Circuit
 
 
@@ -40,6 +42,26 @@ class Benchmark(ABC):
         # Searches suggest circuits, while values are stored by index.
         self.rows = {circuit: row for row, circuit in enumerate(circuits)}
         """Index of each circuit."""
+
+    @property
+    def max_trainings(self) -> int:
+        """Maximum number of trainings of one circuit that a search may use, so that one is left to judge it."""
+        return self.seeds - 1
+
+    def paid_seed(self, effective: int, index: int, *, search: int) -> int:
+        """Return the seed of the training with this index that a search pays for.
+
+        Args:
+            effective: Index of the effective circuit.
+            index: Number of the trainings of the circuit that the search has paid for before.
+            search: Seed of the search. Searches with equal seeds see equal trainings.
+        """
+        # Drawn per circuit, so that no seed is systematically the first.
+        return int(np.random.default_rng([search, effective]).permutation(self.seeds)[index])
+
+    def unseen_seeds(self, effective: int, trainings: int, *, search: int) -> list[int]:
+        """Return the seeds that are left to judge a circuit after a search has paid for some trainings."""
+        return [self.paid_seed(effective, index, search=search) for index in range(trainings, self.seeds)]
 
     @abstractmethod
     def validation(self, effective: int, seed: int) -> float:

@@ -16,7 +16,8 @@ from statistics import fmean, stdev
 import optuna
 
 from faqnas_optuna.comparison.benchmark import Benchmark
-from faqnas_optuna.comparison.replay import FrontCircuit, SearchTrace, TrainingBudget, estimated_front, replay, seeds_of
+from faqnas_optuna.comparison.raced import replay_race
+from faqnas_optuna.comparison.replay import FrontCircuit, SearchTrace, TrainingBudget, estimated_front, replay
 from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.study.pareto import BOX_MARGIN
 from faqnas_optuna.training.statistics import Comparison, compare, holm, mean_interval
@@ -121,7 +122,11 @@ def _search(shared: tuple[Benchmark, TrainingBudget], task: tuple[str, int]) -> 
     name, seed = task
     # Optuna logs the creation of every study in memory; the level is set here, since workers do not inherit it.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    trace = replay(searcher(name), benchmark, budget, seed=seed)
+    algorithm = searcher(name)
+    if algorithm.sampler is None:
+        trace = replay_race(name, benchmark, budget, seed=seed)
+    else:
+        trace = replay(algorithm, benchmark, budget, seed=seed)
     return task, judge(trace, benchmark, budget)
 
 
@@ -132,8 +137,8 @@ def judge(trace: SearchTrace, benchmark: Benchmark, budget: TrainingBudget) -> J
     def truth(value: Callable[[int, int], float], circuit: FrontCircuit) -> float:
         effective = benchmark.effective[circuit.row]
         # Trainings that the search paid for later are excluded too, so that a circuit has one true value throughout.
-        unseen = seeds_of(benchmark, effective, search=trace.seed)[trainings[effective] :]
-        return fmean(value(effective, int(seed)) for seed in unseen)
+        unseen = benchmark.unseen_seeds(effective, trainings[effective], search=trace.seed)
+        return fmean(value(effective, seed) for seed in unseen)
 
     fronts = [estimated_front(trace, benchmark, spent=budget.amount * part / LOOKS) for part in range(1, LOOKS)]
     # The last training may have exceeded the budget, and belongs to the final front all the same.

@@ -1,5 +1,7 @@
 """Benchmark without a table, whose circuits are trained when a search suggests them."""
 
+import sys
+
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.config import StudyConfig
@@ -9,7 +11,10 @@ from faqnas_optuna.tables.live import LiveTrainings
 from faqnas_optuna.tables.plan import TablePlan, table_document
 
 SEEDS = 10
-"""Number of trainings per circuit: those that a search pays for, and those that judge its results."""
+"""Trainings per circuit of a table: those that a search pays for, and those that judge its results.
+
+A race that trains a circuit more often pays for further seeds, and `SEEDS` - 1 more judge it.
+"""
 
 
 class LiveBenchmark(Benchmark):
@@ -33,6 +38,20 @@ class LiveBenchmark(Benchmark):
         )
         self._epochs = config.training.epochs
         self._trainings = LiveTrainings(splits, config.training)
+
+    @property
+    def max_trainings(self) -> int:
+        """Maximum number of trainings of one circuit: any."""
+        return sys.maxsize
+
+    def paid_seed(self, effective: int, index: int, *, search: int) -> int:
+        """Return the seed of a training; after those of a table, the seeds follow in order."""
+        return index if index >= SEEDS else super().paid_seed(effective, index, search=search)
+
+    def unseen_seeds(self, effective: int, trainings: int, *, search: int) -> list[int]:
+        """Return the seeds that judge a circuit."""
+        end = max(SEEDS, trainings + SEEDS - 1)
+        return [self.paid_seed(effective, index, search=search) for index in range(trainings, end)]
 
     def validation(self, effective: int, seed: int) -> float:
         """Return the validation accuracy of an effective circuit, trained from a seed."""

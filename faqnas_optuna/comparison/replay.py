@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.exceptions import ExperimentalWarning
 
 from faqnas_optuna.comparison.benchmark import Benchmark
@@ -64,6 +63,16 @@ class SearchStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Round:
+    """A round of a race."""
+
+    end: int
+    """Number of trainings at the end of the round."""
+    survivors: frozenset[int]
+    """Rows of the circuits that may be on the front after the round."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchTrace:
     """Record of all steps of a search."""
 
@@ -73,6 +82,8 @@ class SearchTrace:
     pooled: bool
     """True if the front is chosen by errors that are pooled over all trainings of the search."""
     steps: tuple[SearchStep, ...]
+    rounds: tuple[Round, ...] = ()
+    """Rounds of a race; empty for a search."""
 
     @property
     def trainings(self) -> int:
@@ -98,18 +109,12 @@ class PaidTrainings:
 
     def train(self, effective: int) -> float:
         """Pay for one more training of an effective circuit, and return its validation accuracy."""
-        seed = int(seeds_of(self._benchmark, effective, search=self._seed)[len(self.accuracies[effective])])
+        seed = self._benchmark.paid_seed(effective, len(self.accuracies[effective]), search=self._seed)
         value = self._benchmark.validation(effective, seed)
         self.accuracies[effective].append(value)
         self.count += 1
         self.seconds += self._benchmark.seconds(effective, seed)
         return value
-
-
-def seeds_of(benchmark: Benchmark, effective: int, *, search: int) -> NDArray[np.int64]:
-    """Return all seeds of a circuit in the order in which a search pays for them, of shape (seeds,)."""
-    # Drawn per circuit, so that no seed is systematically the first. Searches with equal seeds see equal trainings.
-    return np.random.default_rng([search, effective]).permutation(benchmark.seeds)
 
 
 def replay(searcher: Searcher, benchmark: Benchmark, budget: TrainingBudget, *, seed: int) -> SearchTrace:
@@ -121,6 +126,7 @@ def replay(searcher: Searcher, benchmark: Benchmark, budget: TrainingBudget, *, 
         budget: Budget of the search.
         seed: Seed of the sampler, and of the order in which the trainings of each circuit are paid for.
     """
+    assert searcher.sampler is not None
     with warnings.catch_warnings():
         # Optuna warns that some of the samplers are experimental, which users of `compare` need not know.
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -166,6 +172,14 @@ def estimated_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) -
         benchmark: Source of the circuits and their costs.
         spent: Part of the budget up to which the search is considered.
     """
+    survivors: frozenset[int] | None = None
+    if trace.rounds:
+        # The front of a race is that of its last complete round.
+        complete = [one for one in trace.rounds if one.end <= spent]
+        if not complete:
+            return []
+        spent = complete[-1].end
+        survivors = complete[-1].survivors
     accuracies: defaultdict[int, list[float]] = defaultdict(list)
     # A dictionary serves as an ordered set.
     rows: dict[int, None] = {}
@@ -184,6 +198,8 @@ def estimated_front(trace: SearchTrace, benchmark: Benchmark, *, spent: float) -
         estimates = dict(zip(accuracies, (1 - errors).tolist(), strict=True))
     suggestions = []
     for row in rows:
+        if survivors is not None and row not in survivors:
+            continue
         effective = benchmark.effective[row]
         estimate = estimates[effective]
         trainings = len(accuracies[effective])

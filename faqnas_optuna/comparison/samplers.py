@@ -31,8 +31,8 @@ class Searcher:
     name: str
     description: str
     """Description of the algorithm."""
-    sampler: Callable[[int], BaseSampler]
-    """Function that returns the sampler for the seed of a search."""
+    sampler: Callable[[int], BaseSampler] | None
+    """Function that returns the sampler for the seed of a search; None for a race, which has none."""
     repeats: int = 1
     """Number of trainings per circuit."""
     pooled: bool = False
@@ -116,6 +116,7 @@ SEARCHERS = {
             description="Optuna's TPESampler, multivariate",
             sampler=lambda seed: TPESampler(seed=seed, multivariate=True),
         ),
+        Searcher(name="race", description="Pareto halving: race, first stage", sampler=None),
         Searcher(name="nsga3", description="Optuna's NSGAIIISampler, with the paper's settings", sampler=_nsga3),
         Searcher(name="gp", description="Optuna's GPSampler, which takes minutes", sampler=lambda seed: GPSampler(seed=seed)),
     )
@@ -138,6 +139,8 @@ def searcher(text: str) -> Searcher:
         raise ConfigError(f"there is no searcher {name!r}{did_you_mean(name, SEARCHERS)}")
     if not colon:
         return SEARCHERS[name]
+    if SEARCHERS[name].sampler is None:
+        raise ConfigError(f"searcher {text!r}: a race decides itself how often it trains each circuit; write {name}")
     if not WHOLE.fullmatch(repeats) or not 1 <= int(repeats) <= MAX_REPEATS:
         raise ConfigError(
             f"searcher {text!r}: the number of trainings per circuit must be from 1 to {MAX_REPEATS}, as in {name}:3"

@@ -13,7 +13,6 @@ from faqnas_optuna.comparison.replay import (
     TrainingBudget,
     estimated_front,
     replay,
-    seeds_of,
 )
 from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.study.pareto import log_hypervolume
@@ -72,7 +71,7 @@ def test_a_circuit_is_judged_by_the_trainings_that_were_not_paid_for() -> None:
     assert paid.isdisjoint(benchmark.validation_lookups) and paid.isdisjoint(benchmark.test_lookups)
     best = max(estimated_front(trace, benchmark, spent=math.inf), key=lambda chosen: chosen.search_estimate)
     effective = benchmark.effective[best.row]
-    unseen = seeds_of(benchmark, effective, search=5)[2:]
+    unseen = benchmark.unseen_seeds(effective, 2, search=5)
     assert result.best == pytest.approx(np.mean([benchmark.test(effective, seed) for seed in unseen]))
     assert result.optimism == pytest.approx(
         best.search_estimate - np.mean([benchmark.validation(effective, seed) for seed in unseen])
