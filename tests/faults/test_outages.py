@@ -4,8 +4,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,9 +18,9 @@ from sqlalchemy.engine import make_url
 from faqnas_optuna.signals import AT_ONCE_S
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search, load
-from tests.conftest import TIMEOUT_S
 from tests.support.crew import GRACE_S, SOON_S, Crew, new_study, trials_of, wait_until
 from tests.support.databases import DatabaseServer, PostgresServer, on_postgres, sqlite_and_postgres
+from tests.support.disks import filled, mounted_disk
 from tests.support.forked import StderrReader
 from tests.support.guardian import run_directory
 from tests.support.jepsen import chains, end, given_up_and_retried, settle, violations_of
@@ -317,33 +315,8 @@ def test_a_network_that_is_cut(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """Mount a file system of 24 MB."""
-    disk = Path(tempfile.mkdtemp(prefix="disk-", dir=run_directory()))
-    disk.chmod(0o755)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, text=True, timeout=TIMEOUT_S
-    )
-    if mounted.returncode:
-        disk.rmdir()
-        pytest.skip(f"a disk of its own cannot be mounted: {mounted.stderr.strip()}")
-    try:
+    with mounted_disk(run_directory()) as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], timeout=TIMEOUT_S, check=True)
-        disk.rmdir()
-
-
-@contextmanager
-def filled(disk: Path) -> Iterator[None]:
-    """Fill a disk to the last byte for a while."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"\0" * 4096)
-        except OSError:
-            yield
-    filler.unlink()
 
 
 def runs_out_of_space(url: str, crew: Crew, disk: Path, message: str, check: Callable[[], object]) -> None:

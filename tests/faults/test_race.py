@@ -6,7 +6,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from subprocess import Popen
 import pytest
 
 from tests.conftest import RunCli
+from tests.support.disks import filled, mounted_disk
 
 pytestmark = pytest.mark.slow
 
@@ -97,17 +97,33 @@ def test_workers_that_are_killed_end_the_race_with_a_hint(
     (tmp_path / "small.toml").write_text(SPACE)
     process = start_cli(*COMMAND)
     wait_for(process, CERTIFICATION)
-    children: list[str] = []
-    deadline = time.monotonic() + 60
-    # Workers are started for each round, so there may be none at the moment.
-    while not children and time.monotonic() < deadline:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(children[-1]), SIGKILL)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "a worker process was killed by SIGKILL. Finished trainings are kept; repeat the command to continue" in err
     assert run_cli(*COMMAND).returncode == 0
     assert result(tmp_path) == expected
+
+
+def test_a_full_disk_ends_the_race_and_leaves_its_trainings(
+    start_cli: Callable[..., "Popen[str]"], run_cli: RunCli, tmp_path: Path, expected: list[tuple[object, ...]]
+) -> None:
+    (tmp_path / "small.toml").write_text(SPACE)
+    with mounted_disk(tmp_path) as disk:
+        command = (*COMMAND, "--storage", f"sqlite:///{disk}/faqnas.db")
+        process = start_cli(*command)
+        wait_for(process, HALVING)
+        with filled(disk):
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 2, err
+        message = (
+            r"Error: cannot write .*: No space left on device. Finished trainings are kept; repeat the command to continue"
+        )
+        assert re.search(message, err)
+        again = run_cli(*command)
+        assert again.returncode == 0, again.stderr
+        assert result(disk) == expected
 
 
 def test_an_early_interruption_leaves_no_result(
