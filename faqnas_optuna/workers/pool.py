@@ -5,12 +5,14 @@ later forks of this process, and it does not report how a process ended.
 """
 
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from faqnas_optuna.errors import FaqnasError, WorkerDiedError
@@ -90,7 +92,7 @@ class Pool(Generic[Task, Result]):
         ours, theirs = self._context.Pipe()
         arguments = (self._work, self._shared, theirs, self._is_forked)
         self._crew[ours] = self._context.Process(target=_serve, args=arguments, daemon=True)
-        with signals_blocked():
+        with signals_blocked(), _without_main():
             self._crew[ours].start()
         # Then a dead process is noticed as the end of its pipe.
         theirs.close()
@@ -112,6 +114,17 @@ def shared_out(
     """Yield the results of `work(shared, task)` in order of completion, computed by a pool of its own; see `Pool.run`."""
     with Pool(work, shared, processes=processes) as pool:
         yield from pool.run(tasks)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main module, which a new process would run: a script that calls this package without a guard, once more."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

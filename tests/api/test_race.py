@@ -1,6 +1,8 @@
 """Races from Python, compared with the command."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from faqnas_optuna import DataWarning, Study, race, search
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
+from tests.conftest import TIMEOUT_S, cli_environment
 
 CliHere = Callable[..., tuple[int, str, str]]
 SPACE = {"n_qubits": [2, 3], "depth": [1], "topology": ["linear"], "rotation": ["RX", "RZ"]}
@@ -111,3 +114,23 @@ def test_a_race_keeps_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         race(study="iris.race", epochs=3)
     with pytest.raises(StudyMismatchError, match=r"training.epochs: stored 2, requested 3"):
         race("iris", **SMALL | {"epochs": 3})
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"from faqnas_optuna import race\n"
+        f"print('begin')\n"
+        f"raced = race('iris', trainings=200, space={SPACE}, epochs=2, workers=2)\n"
+        f"print(len(raced.trials))\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env=cli_environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert (finished.returncode, finished.stderr) == (0, "") and finished.stdout.split() == ["begin", "16"]
