@@ -29,7 +29,7 @@ from faqnas_optuna.errors import (
     WorkerDiedError,
 )
 from faqnas_optuna.racing.plan import RacePlan, genomes_of, sample_genomes
-from faqnas_optuna.racing.running import Race
+from faqnas_optuna.racing.running import Race, Stage
 from faqnas_optuna.racing.storing import check_first_round, check_request, create_race, open_race, store_result
 from faqnas_optuna.racing.trainer import HandOut, Job, Trainer, run_task
 from faqnas_optuna.reporting.documents import check_successful
@@ -128,6 +128,12 @@ class RaceProgress:
     """Circuits that are still in the halving or, during certification, may be better than the front by more than ε."""
     epsilon: float | None
     """ε of the last round; None in the first stage."""
+
+    @property
+    def part(self) -> str:
+        """Part of the race that ends with the planned trainings, followed by a space."""
+        # The number of rounds that a certification needs is not known before.
+        return "round " if self.stage == Stage.CERTIFICATION else "stage "
 
     def describe(self) -> str:
         """Return the progress as text."""

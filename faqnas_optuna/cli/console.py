@@ -246,7 +246,8 @@ def show_race(name: str, *, console: Console | None = None) -> Iterator[Callable
             nonlocal last_line, last_round, first
             now = time.monotonic()
             first = first or progress
-            end = _expected_end(now - started, progress.trainings - first.trainings, progress.planned - progress.trainings)
+            done = progress.trainings - first.trainings
+            end = _expected_end(now - started, done, progress.planned - progress.trainings, what=progress.part)
             line = f"{name}: {progress.describe()}{end}"
             bar.update(task, completed=progress.trainings, total=progress.planned, description=line)
             this_round = (progress.stage, progress.open_circuits)
@@ -258,11 +259,15 @@ def show_race(name: str, *, console: Console | None = None) -> Iterator[Callable
         yield update
 
 
-def _expected_end(seconds: float, done: int, remaining: int) -> str:
-    """Return when the remaining work will be finished at the average pace so far."""
+def _expected_end(seconds: float, done: int, remaining: int, *, what: str = "") -> str:
+    """Return when the remaining work will be finished at the average pace so far.
+
+    Args:
+        what: Name of the part of the work that ends, followed by a space; empty if it is all of it.
+    """
     if not (done and remaining):
         return ""
     # Naive local time, as on the user's clock.
     end = datetime.now() + timedelta(seconds=remaining * seconds / done)
     day = "" if end.date() == datetime.now().date() else f"{end:%d %B} "
-    return f" · ends at {day}{end:%H:%M}"
+    return f" · {what}ends at {day}{end:%H:%M}"
