@@ -143,6 +143,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "note",
             "latex",
             "plotly_front",
+            "staircase_plot",
             "family_plot",
             "frames",
         ],

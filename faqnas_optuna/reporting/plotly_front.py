@@ -89,20 +89,21 @@ def write_pareto_plot(
     """
     check_plot_file(path, size)
     plot = FrontPlot.of(state, confirmed)
+    description = json.dumps({"study": state.study.name, **provenance(state.study)})
     if path.suffix.lower() == ".html":
-        write_figure(interactive_figure(plot), state, path)
+        write_figure(interactive_figure(plot), path, description)
     else:
-        write_figure(printed_figure(plot, size or Size.PAGE), state, path, size)
+        write_figure(printed_figure(plot, size or Size.PAGE), path, description, size)
 
 
-def write_figure(figure: "Figure | PrintedFigure", state: SearchState, path: Path, size: Size | None = None) -> None:
-    """Write a figure with the provenance of its study.
+def write_figure(figure: "Figure | PrintedFigure", path: Path, description: str, size: Size | None = None) -> None:
+    """Write a figure with the origin of its values.
 
     Args:
         figure: Interactive figure for a path that ends in `.html`, else a printed one.
+        description: Origin of the values, stored in the metadata of the file.
         size: Size of a printed figure; the width of a page by default.
     """
-    description = json.dumps({"study": state.study.name, **provenance(state.study)})
     if path.suffix.lower() == ".html":
         content = _page(figure, description)
     else:
