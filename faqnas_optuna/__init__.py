@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from faqnas_optuna.api.classifier import FAQNASClassifier
     from faqnas_optuna.api.race import race
+    from faqnas_optuna.api.reading import plot_fronts
     from faqnas_optuna.api.search import search
     from faqnas_optuna.api.study import Study
     from faqnas_optuna.circuits.genome import Circuit, Genome
@@ -38,6 +39,7 @@ __all__ = [
     "evaluate",
     "load_model",
     "load_table",
+    "plot_fronts",
     "race",
     "search",
 ]
@@ -58,6 +60,7 @@ _HOMES = {
     "evaluate": "training.evaluation",
     "load_model": "models.folder",
     "load_table": "tables.loading",
+    "plot_fronts": "api.reading",
     "race": "api.race",
     "search": "api.search",
 }

@@ -145,6 +145,8 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "plotly_front",
             "staircase_plot",
             "family_plot",
+            "attainment",
+            "study_groups",
             "frames",
         ],
     ),

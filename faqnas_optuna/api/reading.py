@@ -1,6 +1,6 @@
 """Read access to a stored study: front, trials, figures and documents."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,7 +22,8 @@ from faqnas_optuna.reporting.frames import families_frame, front_frame, trials_f
 from faqnas_optuna.reporting.latex import front_table
 from faqnas_optuna.reporting.plotly_front import pareto_figure, write_pareto_plot
 from faqnas_optuna.reporting.race_report import families_of
-from faqnas_optuna.reporting.sizes import Size
+from faqnas_optuna.reporting.sizes import size_of
+from faqnas_optuna.reporting.study_groups import group_studies, write_groups_plot
 from faqnas_optuna.storage.opening import open_storage, with_empty_cache
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.storage.urls import absolute
@@ -215,17 +216,16 @@ class StudyReader:
             NoSuccessfulTrialError: No trial has succeeded yet.
             OutputError: The file cannot be written, or has another ending.
         """
-        if size not in (None, *Size):
-            raise ConfigError(f"size must be one of {', '.join(Size)}; it is {size!r}")
+        print_size = size_of(size)
         state = self._state()
         check_successful(state)
         if by is not None:
-            write_family_plot(state, trait_of(by), Path(file), size=Size(size) if size else None)
+            write_family_plot(state, trait_of(by), Path(file), size=print_size)
             return
         with using(self._url):
             # Empty without a confirmation.
             confirmed = confirmed_errors(confirmation_of(search_of(self._search)))
-            write_pareto_plot(state, Path(file), size=Size(size) if size else None, confirmed=confirmed)
+            write_pareto_plot(state, Path(file), size=print_size, confirmed=confirmed)
 
     def _state(self) -> SearchState:
         with self._current() as study:
@@ -246,3 +246,28 @@ class StudyReader:
             trials = read_state(study).successful
             progress = "finished" if study.metadata.stop() else "not finished"
         return f"<Study {self.name!r} over {self.config.dataset}: {trials} trials, {progress}>"
+
+
+def plot_fronts(
+    studies: Sequence[StudyReader], file: Path | str, *, group_by: str | None = None, size: str | None = None
+) -> None:
+    """Plot the fronts of several studies in groups: the errors that half of the fronts of a group attain, with quartiles.
+
+    Args:
+        studies: Studies with the same cost and the same score, of any database.
+        file: File ending in .png, .pdf, .svg or .html.
+        group_by: Setting that the studies of a group share, `study`, or `searcher`; None for groups that differ in their
+            random seeds only.
+        size: Size in print: `column`, `page` or `slide`; by default `page`.
+
+    Raises:
+        ConfigError: There is no such setting or size, or no study.
+        NoSuccessfulTrialError: A study has no successful trial.
+        OutputError: The file cannot be written, or has another ending.
+        StudyMismatchError: The studies have different costs or scores.
+    """
+    if not studies:
+        raise ConfigError("plot_fronts needs at least one study")
+    print_size = size_of(size)
+    groups = group_studies([study._state() for study in studies], group_by)
+    write_groups_plot(groups, Path(file), size=print_size)

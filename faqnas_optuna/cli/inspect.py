@@ -12,6 +12,7 @@ from faqnas_optuna.cli.options import (
     json_option,
     pick_option,
     storage_options,
+    studies_argument,
     study_argument,
     trial_argument,
 )
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=StudyCommand)
-@study_argument
+@studies_argument
 @storage_options
 @pick_option
 @json_option
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
     help="Size of the plot in print: a column, a page's width, or a slide.  [default: page]",
 )
 @by_option
+@click.option("--group-by", metavar="SETTING", help="Group several studies by a setting, or by study or searcher.")
 def pareto(
-    study: str,
+    studies: tuple[str, ...],
     storage: str,
     pick: "SelectionRule | None",
     as_json: bool,
@@ -57,15 +59,29 @@ def pareto(
     plot: Path | None,
     size: str | None,
     by: str | None,
+    group_by: str | None,
 ) -> None:
-    """Show, plot or export the front of a study.
+    """Show, plot or export the front of a study, or compare the fronts of several.
 
     The front has the non-dominated circuits by cost (quantum FLOPs) and validation error. --pick selects one of them: the knee,
     beyond which more cost gains little; the best, with the lowest validation error; or the cheapest whose validation error is
     at most X above the lowest. A plot always shows the whole front.
 
     In a race, --by compares families of circuits, such as those with and without effective entanglers, and --plot draws them.
+
+    Of several studies, the table has a row for each group, and the plot the errors that half of its fronts attain. The studies
+    of a group differ only in their random seeds, or have a common value of the setting that --group-by names.
     """
+    drawn = Size(size) if size else None
+    if len(studies) > 1:
+        options = {"--pick": pick, "--csv": csv_file, "--latex": latex_file, "--by": by}
+        if given := [option for option, value in options.items() if value]:
+            raise ConfigError(f"{given[0]} is for the front of one study, and {len(studies)} are named; leave one of them out")
+        _compare_fronts(studies, storage, group_by, plot, drawn, as_json=as_json)
+        return
+    if group_by:
+        raise ConfigError(f"--group-by {group_by} groups several studies, and one is named; name more studies")
+    study = studies[0]
     from faqnas_optuna.cli.display import print_blocks
     from faqnas_optuna.confirmation.analysis import confirmed_errors
     from faqnas_optuna.confirmation.opening import confirmation_of, load_search
@@ -78,7 +94,6 @@ def pareto(
     from faqnas_optuna.reporting.search_report import front_blocks
     from faqnas_optuna.study.state import read_state
 
-    drawn = Size(size) if size else None
     if plot:
         check_plot_file(plot, drawn)
     elif drawn:
@@ -115,6 +130,34 @@ def pareto(
         # On stderr, and not for stdout, which has the result itself.
         if file and file not in STDOUT:
             click.echo(f"wrote {file}", err=True)
+
+
+def _compare_fronts(
+    names: tuple[str, ...], storage: str, group_by: str | None, plot: Path | None, size: Size | None, *, as_json: bool
+) -> None:
+    """Show and plot the fronts of several studies."""
+    from faqnas_optuna.cli.display import print_blocks
+    from faqnas_optuna.confirmation.opening import load_search
+    from faqnas_optuna.reporting.plotly_front import check_plot_file
+    from faqnas_optuna.reporting.study_groups import group_studies, groups_blocks, groups_document, write_groups_plot
+    from faqnas_optuna.study.state import read_state
+
+    if plot:
+        check_plot_file(plot, size)
+    elif size:
+        raise ConfigError(f"--size {size} is the size of a plot; add --plot, for instance --plot fronts.pdf")
+    with opened_storage(storage) as opened:
+        # A study that is named twice counts once.
+        states = [read_state(load_search(opened, name)) for name in dict.fromkeys(names)]
+    groups = group_studies(states, group_by)
+    if plot:
+        write_groups_plot(groups, plot, size=size)
+    if as_json:
+        print_json(groups_document(groups))
+    else:
+        print_blocks(groups_blocks(groups))
+    if plot:
+        click.echo(f"wrote {plot}", err=True)
 
 
 @click.command(cls=StudyCommand)

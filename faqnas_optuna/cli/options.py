@@ -207,6 +207,7 @@ pick_option = option(
 )
 trial_argument = click.argument("trial", metavar="[TRIAL]", required=False, callback=_read_trial, shell_complete=pick_rules)
 study_argument = click.argument("study", shell_complete=study_names)
+studies_argument = click.argument("studies", metavar="STUDY...", nargs=-1, required=True, shell_complete=study_names)
 optional_study_argument = click.argument("study", required=False, shell_complete=study_names)
 
 

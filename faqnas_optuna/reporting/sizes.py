@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from faqnas_optuna.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
@@ -49,3 +51,14 @@ class Size(StrEnum):
             case Size.SLIDE:
                 # 192 dpi make 1920 by 1080 pixels, the resolution of most projectors.
                 return Form(inches=(10, 5.625), text_pt=15, dpi=192, has_title=True)
+
+
+def size_of(name: str | None) -> Size | None:
+    """Return the size with this name; None for None.
+
+    Raises:
+        ConfigError: There is no such size.
+    """
+    if name not in (None, *Size):
+        raise ConfigError(f"size must be one of {', '.join(Size)}; it is {name!r}")
+    return Size(name) if name else None

@@ -1,0 +1,207 @@
+"""Fronts of several studies in groups, such as those that differ only in their random seed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from faqnas_optuna.config import ErrorEstimate, Objectives
+from faqnas_optuna.config_errors import did_you_mean
+from faqnas_optuna.errors import ConfigError, StudyMismatchError
+from faqnas_optuna.reporting.attainment import Floats, attainment_surface
+from faqnas_optuna.reporting.documents import SCHEMA_VERSION, check_successful, provenance
+from faqnas_optuna.reporting.front_plot import FrontPlot
+from faqnas_optuna.reporting.report import Block
+from faqnas_optuna.reporting.sizes import Size
+from faqnas_optuna.reporting.staircase_plot import Staircase, write_staircase_plot
+from faqnas_optuna.reporting.text_tables import TextTable
+from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.pareto import log_hypervolume
+from faqnas_optuna.study.state import SearchState
+from faqnas_optuna.wording import counted
+
+IMPLIED = ("study", "seed", "split_seed", "objectives", "front")
+"""Settings in which the studies of a group may differ, and those that the name of the algorithm implies."""
+QUARTILES = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyGroup:
+    """Studies whose fronts are summarised together."""
+
+    name: str
+    states: tuple[SearchState, ...]
+
+    @property
+    def fronts(self) -> list[Floats]:
+        """Costs and validation errors (circuits, 2) of each front."""
+        return [
+            np.array([(candidate.cost, candidate.val_error) for candidate in state.front], np.float64) for state in self.states
+        ]
+
+    @property
+    def hypervolumes(self) -> list[float]:
+        """Hypervolume of each front."""
+        ranges = [state.study.description.flops_range for state in self.states]
+        return [log_hypervolume(front, ends) for front, ends in zip(self.fronts, ranges, strict=True)]
+
+
+def group_studies(states: Sequence[SearchState], by: str | None = None) -> list[StudyGroup]:
+    """Return the studies in groups, in the order of their first studies.
+
+    Args:
+        states: Studies with the same cost and the same score.
+        by: Name of the setting that the studies of a group share, or `study` or `searcher`; None for groups that differ in
+            their random seeds only.
+
+    Raises:
+        ConfigError: There is no such setting.
+        NoSuccessfulTrialError: A study has no successful trial.
+        StudyMismatchError: The studies have different costs or scores.
+    """
+    for state in states:
+        check_successful(state)
+    _check_axes([state.study.description for state in states])
+    traits = [_traits(state.study.name, state.study.description) for state in states]
+    names = traits[0]
+    if by is not None and by not in names:
+        raise ConfigError(f"--group-by {by!r} is not a setting of these studies{did_you_mean(by, names)}")
+    if by is None:
+        different = [name for name in names if name not in IMPLIED and len({trait.get(name) for trait in traits}) > 1]
+    else:
+        different = [by]
+    groups: dict[str, list[SearchState]] = {}
+    for state, trait in zip(states, traits, strict=True):
+        groups.setdefault(_name(trait, different), []).append(state)
+    return [StudyGroup(name=name, states=tuple(members)) for name, members in groups.items()]
+
+
+def _check_axes(descriptions: Sequence[Description]) -> None:
+    """Refuse studies whose fronts have different axes."""
+    for read in (lambda config: config.cost_name, lambda config: str(config.flops), lambda config: str(config.score)):
+        values = list(dict.fromkeys(read(description.config) for description in descriptions))
+        if len(values) > 1:
+            raise StudyMismatchError(
+                f"one plot needs one cost and one score, but these studies have {values[0]!r} and {values[1]!r}; name studies"
+                " that agree"
+            )
+
+
+def searcher_of(description: Description) -> str:
+    """Return the name of the algorithm of a study, as `compare` spells it."""
+    if description.race is not None:
+        return "race"
+    search = description.config.search
+    error = "-error" if search.objectives is Objectives.ERROR else ""
+    pooled = "-pooled" if search.front is ErrorEstimate.POOLED else ""
+    return f"nsga2{error}{pooled}"
+
+
+def _traits(name: str, description: Description) -> dict[str, str]:
+    """Return the name, the algorithm and all settings of a study, by plain names."""
+    return {
+        "study": name,
+        "searcher": searcher_of(description),
+        **_flat(description.config.model_dump(mode="json")),
+    }
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value)
+        else:
+            flat[name] = json.dumps(value) if isinstance(value, list) else str(value)
+    return flat
+
+
+def _name(traits: Mapping[str, str], names: Sequence[str]) -> str:
+    """Return the name of a group by the settings in which groups differ."""
+    plain = ("study", "searcher", "dataset")
+    parts = [traits[name] if name in plain else f"{name} {traits.get(name)}" for name in names]
+    return ", ".join(parts) or "all studies"
+
+
+def groups_document(groups: Sequence[StudyGroup]) -> dict[str, Any]:
+    """Return the groups with their attainment surfaces, as values for JSON."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "groups": [
+            {
+                "name": group.name,
+                "studies": [state.study.name for state in group.states],
+                "hypervolumes": group.hypervolumes,
+                "attainment": {f"{share:g}": attainment_surface(group.fronts, share).tolist() for share in QUARTILES},
+            }
+            for group in groups
+        ],
+    }
+
+
+def groups_blocks(groups: Sequence[StudyGroup]) -> list[Block]:
+    """Return a table of the groups, and what it means."""
+    table = TextTable(names=("group",), numbers=("studies", "circuits", "hypervolume", "lowest", "highest"), last="names")
+    for group in groups:
+        volumes = group.hypervolumes
+        table.rows.append(
+            (
+                group.name,
+                f"{len(group.states):,}",
+                f"{fmean(len(state.front) for state in group.states):.1f}",
+                f"{fmean(volumes):.4f}",
+                f"{min(volumes):.4f}",
+                f"{max(volumes):.4f}",
+                " ".join(state.study.name for state in group.states),
+            )
+        )
+    blocks: list[Block] = [table, "Circuits and hypervolume are means over the fronts of a group, by validation errors."]
+    if len({searcher_of(state.study.description) for group in groups for state in group.states}) > 1:
+        blocks.append(
+            "The optimistic bias of these errors differs between algorithms; compare algorithms by confirmed errors, or with"
+            " faqnas-optuna compare."
+        )
+    return blocks
+
+
+def write_groups_plot(groups: Sequence[StudyGroup], path: Path, *, size: Size | None = None) -> None:
+    """Draw the median attainment surface of each group, with a band from the surface of 25 % to that of 75 % of its fronts.
+
+    Args:
+        path: File name ending in `.png`, `.pdf`, `.svg` or `.html`.
+        size: Size of a printed figure; the width of a page by default.
+
+    Raises:
+        OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
+    """
+    states = [state for group in groups for state in group.states]
+    title = f"fronts of {counted(len(states), 'study').replace('studys', 'studies')}"
+    has_bands = any(len(group.states) > 1 for group in groups)
+    end = max(float(front[:, 0].max()) for group in groups for front in group.fronts)
+    write_staircase_plot(
+        [_staircase(group, end) for group in groups],
+        replace(FrontPlot.of(states[0], None), title=title),
+        path,
+        size=size,
+        band_name="lines: attained by half of the fronts; bands: by 25 % to 75 %" if has_bands else "",
+        description=json.dumps({"studies": {state.study.name: provenance(state.study) for state in states}}),
+    )
+
+
+def _staircase(group: StudyGroup, end: float) -> Staircase:
+    """Return the median surface of a group up to a cost, with its band."""
+    few, half, many = (attainment_surface(group.fronts, share) for share in QUARTILES)
+    # Lines and bands continue to the most expensive circuit of all groups.
+    costs = np.unique([*few[:, 0], *many[:, 0], end])
+    costs = costs[costs >= many[0, 0]] if len(many) else np.empty(0)
+    lowest, highest = (surface[np.searchsorted(surface[:, 0], costs, side="right") - 1, 1] for surface in (few, many))
+    return Staircase(
+        name=group.name,
+        costs=[*half[:, 0].tolist(), end],
+        errors=[*half[:, 1].tolist(), float(half[-1, 1])],
+        band=(costs.tolist(), lowest.tolist(), highest.tolist()),
+    )
