@@ -62,6 +62,7 @@ def race(
         StudyMismatchError: The race exists with other settings or other data.
         CallInterrupted: The race was interrupted before every circuit was trained.
     """
+    # Without any data, the stored settings and data of an existing race are used.
     protocol = None
     source = DataSource(data_dir=path_of(data_dir))
     if not (data is None and y is None and config is None and study):

@@ -1,5 +1,6 @@
 """Service behind the command `race`: find or create the study of a race, run it, and store its result."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from faqnas_optuna.storage.outages import retry_while_away
 from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
 from faqnas_optuna.study.race_size import TRAININGS_PER_CIRCUIT
 from faqnas_optuna.study.race_study import RaceStudy
+from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.study import check_name
@@ -94,8 +96,8 @@ class RaceRequest:
         """
         check_range("trainings", trainings, 1)
         check_range("sample", sample, 2)
-        if seconds is not None and seconds <= 0:
-            raise ConfigError(f"seconds must be greater than 0; it is {seconds}")
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise ConfigError(f"seconds must be greater than 0, and finite; it is {seconds}")
         if within is not None and not 0 < within <= 1:
             raise ConfigError(f"within must be greater than 0, and at most 1; it is {within}")
         if trainings and seconds:
@@ -182,7 +184,7 @@ def run_race(
     check_name(request.name)
     storage, study = _existing(request, execution, hooks)
     if study:
-        check_request(study, trainings=request.trainings, resplit=request.resplit)
+        check_request(study, trainings=request.trainings, sample=request.sample, among=request.among, resplit=request.resplit)
         if _is_done(study, request.within):
             return RaceRun(study=study)
         splits = request.data.load_for(study)
@@ -198,7 +200,7 @@ def run_race(
     folder = ResultFolder(_folder(request.name, execution.storage), plan.document(splits), noun="race", option="--study")
     job = Job.of(plan, splits)
     if job.resplits:
-        # Fails before the study is created if the samples cannot be split anew.
+        # Fails before the study is created if the samples cannot be split again.
         job.resplits(0)
     with folder.locked(), _workers(execution, job) as hand_out:
         trainer = Trainer(job, folder, hand_out)
@@ -286,7 +288,16 @@ def _create(
     """Create the study of a race and, if necessary, the database."""
     opened = open_patiently(execution, hooks, create=True) if storage is None else storage
     with storage_lock(execution.storage):
-        return create_race(opened, request.name, plan, splits, budget=budget, files=request.data.files)
+        return create_race(
+            opened,
+            request.name,
+            plan,
+            splits,
+            budget=budget,
+            sample=request.sample,
+            among=request.among,
+            files=request.data.files,
+        )
 
 
 @contextmanager
@@ -336,25 +347,24 @@ def _plan(
         StudyNotFoundError: There is no search to take the circuits from.
         StudyMismatchError: The search has other data or another space.
     """
-    resplit = study.race.resplit if study else request.resplit
-    candidates = read_state(study).candidates if study else []
+    candidates: list[Candidate] = read_state(study).candidates if study else []
+    # The stored settings precede, since options may have been left out.
+    settings = study.race if study else request
+    among = settings.among
+    sample = settings.sample
     genomes: Iterable[Genome]
-    if study and candidates:
-        # A race keeps its circuits, even if they were a sample, or those of a search that has changed since.
+    if candidates:
+        # A race keeps its circuits, even if they are those of a search that has changed since.
         genomes = (candidate.genome for candidate in candidates)
-        scope = study.race.scope
-    elif request.among is not None:
+    elif among is not None:
         if storage is None:
-            raise StudyNotFoundError(f"--among {request.among}: there are no studies in this database")
-        genomes = _genomes_of_search(load_search(storage, request.among), config, splits)
-        scope = f"of study {request.among!r}"
-    elif request.sample is not None:
-        genomes = sample_genomes(config.space, request.sample, np.random.default_rng(config.seed))
-        scope = f"of {request.sample:,} drawn at random from the space"
+            raise StudyNotFoundError(f"--among {among}: there are no studies in this database")
+        genomes = _genomes_of_search(load_search(storage, among), config, splits)
+    elif sample is not None:
+        genomes = sample_genomes(config.space, sample, np.random.default_rng(config.seed))
     else:
         genomes = genomes_of(config.space)
-        scope = "of the space"
-    return RacePlan.of(config, splits, genomes, scope=scope, resplit=resplit)
+    return RacePlan.of(config, splits, genomes, resplit=settings.resplit)
 
 
 def _genomes_of_search(search: Search, config: StudyConfig, splits: DataSplits) -> list[Genome]:

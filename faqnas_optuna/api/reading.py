@@ -197,12 +197,10 @@ class StudyReader:
             by: Property of the families: `entangled`, `embedding`, `entangler`, `depth` or `n_qubits`.
 
         Raises:
-            ConfigError: The property is unknown, or the study is not a race.
+            ConfigError: The property is unknown, the study is not a race, or all its circuits are of one family.
             NoSuccessfulTrialError: The race has no result yet.
         """
-        state = self._state()
-        check_successful(state)
-        return families_frame(families_of(state, trait_of(by)))
+        return families_frame(families_of(self._state(), trait_of(by)))
 
     def save_plot(self, file: Path | str, *, size: str | None = None, by: str | None = None) -> None:
         """Write a plot of the front for print, or as a web page.
@@ -220,7 +218,8 @@ class StudyReader:
         state = self._state()
         check_successful(state)
         if by is not None:
-            write_family_plot(state, trait_of(by), Path(file), size=print_size)
+            trait = trait_of(by)
+            write_family_plot(families_of(state, trait), state, trait, Path(file), size=print_size)
             return
         with using(self._url):
             # Empty without a confirmation.

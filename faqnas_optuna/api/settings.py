@@ -94,8 +94,10 @@ def check_range(name: str, value: int | None, lowest: int, highest: int | None =
     """Refuse an argument that is out of its range; None is accepted.
 
     Raises:
-        ConfigError: The value is out of its range.
+        ConfigError: The value is out of its range, or not a whole number.
     """
+    if value is not None and int(value) != value:
+        raise ConfigError(f"{name} must be a whole number; it is {value}")
     if value is not None and (value < lowest or (highest and value > highest)):
         limits = f"from {lowest} to {highest}" if highest else f"at least {lowest}"
         raise ConfigError(f"{name} must be {limits}; it is {value}")

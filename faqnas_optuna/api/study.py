@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from faqnas_optuna.api.confirmation_service import ConfirmationRequest, confirm_study, judge_under_noise
+from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.notebook import check_detached, check_result, execution_on, heeded_signals, program_hooks, using
 from faqnas_optuna.api.progress import race_bar, work_bar
 from faqnas_optuna.api.race_service import RaceRequest, run_race
@@ -168,12 +169,14 @@ class Study(StudyReader):
         is_race = self._search.description.race is not None
         if is_race and name not in (None, self.name):
             raise ConfigError(f"study {self.name!r} is a race, which continues under its name; leave out name")
+        if is_race and among:
+            raise ConfigError(f"study {self.name!r} is a race, which keeps its circuits; leave out among")
         # A race decides itself how often it trains each circuit.
         training = self.config.training.model_copy(update={"repeats": 1})
         request = RaceRequest.checked(
             self.name if is_race else name or f"{self.name}.race",
             None if is_race else self.config.model_copy(update={"training": training}),
-            self._data if is_race else replace(self._data, files=self._data.files or self._search.description.files),
+            self._data if is_race else self._data_of_search(),
             trainings=trainings,
             seconds=seconds,
             within=within,
@@ -184,7 +187,7 @@ class Study(StudyReader):
         grace_s = WorkerTimeouts.grace_s
         with self._execution(workers or cores(), dask, grace_s, database_timeout_s) as execution, race_bar(progress) as update:
             run = run_race(request, execution, program_hooks(progress), on_progress=update)
-        return type(self)(run.study, storage=self._url, data=request.data)
+        return type(self)(run.study, storage=self._url, data=self._data)
 
     def under_noise(
         self,
@@ -276,6 +279,13 @@ class Study(StudyReader):
             splits = self._data.load_for(search)
             model, _ = export(search, candidate, splits, Path(folder), qasm=qasm, replace=replace)
         return model
+
+    def _data_of_search(self) -> DataSource:
+        """Return the data of the study as they are now, after checking that they have not changed."""
+        with using(self._url):
+            splits = self._data.load_for(self._search)
+        # The paths of the files are stored with the next study, too.
+        return replace(self._data, files=self._data.files or self._search.description.files, samples=splits)
 
     @contextmanager
     def _execution(

@@ -114,7 +114,7 @@ def pareto(
     candidates = [pick.choose(state.front)] if pick else state.front
     if plot:
         if by:
-            write_family_plot(state, Trait(by), plot, size=drawn)
+            write_family_plot(families, state, Trait(by), plot, size=drawn)
         else:
             write_pareto_plot(state, plot, size=drawn, confirmed=confirmed)
     if csv_file:

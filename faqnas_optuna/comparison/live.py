@@ -13,7 +13,7 @@ from faqnas_optuna.tables.plan import TablePlan, table_document
 SEEDS = 10
 """Trainings per circuit of a table: those that a search pays for, and those that judge its results.
 
-A race that trains a circuit more often pays for further seeds, and `SEEDS` - 1 more judge it.
+A search that trains a circuit more often pays for further seeds, and `SEEDS` - 1 more judge it.
 """
 
 
@@ -50,7 +50,7 @@ class LiveBenchmark(Benchmark):
 
     def unseen_seeds(self, effective: int, trainings: int, *, search: int) -> list[int]:
         """Return the seeds that judge a circuit."""
-        end = max(SEEDS, trainings + SEEDS - 1)
+        end = SEEDS if trainings < SEEDS else trainings + SEEDS - 1
         return [self.paid_seed(effective, index, search=search) for index in range(trainings, end)]
 
     def validation(self, effective: int, seed: int) -> float:

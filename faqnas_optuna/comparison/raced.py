@@ -8,8 +8,8 @@ from faqnas_optuna.racing.bounds import Histograms, Integers
 from faqnas_optuna.racing.halving import halve
 from faqnas_optuna.racing.scores import Block, Scores
 
-TRAININGS_PER_CIRCUIT = 3
-"""Budget per raced circuit. A smaller budget than this for the whole space is spent on a random sample of the circuits."""
+BUDGET_PER_CIRCUIT = 3
+"""Budget per raced circuit, in trainings. A budget that is too small for the whole space is spent on a random sample."""
 
 
 def replay_race(name: str, benchmark: Benchmark, budget: TrainingBudget, *, seed: int) -> SearchTrace:
@@ -22,19 +22,21 @@ def replay_race(name: str, benchmark: Benchmark, budget: TrainingBudget, *, seed
         seed: Seed of the sample, and of the order in which the trainings of each circuit are paid for.
     """
     assert budget.trainings is not None
-    rows = _sample(benchmark, max(budget.trainings // TRAININGS_PER_CIRCUIT, 1), seed)
+    rows = _sample(benchmark, max(budget.trainings // BUDGET_PER_CIRCUIT, 1), seed)
     trainings = PaidTrainings(benchmark, seed=seed)
     scores = Scores(len(rows))
     steps: list[SearchStep] = []
     ends: list[int] = []
     open_rows: list[frozenset[int]] = []
 
+    # Halving asks for histograms, as those of a live race; here a call looks scores up and records the steps.
     def train(targets: Integers) -> Histograms:
         possible = np.minimum(targets, benchmark.max_trainings)
         for place, target in enumerate(possible.tolist()):
             effective = benchmark.effective[rows[place]]
             begin = len(trainings.accuracies[effective])
             values = [trainings.train(effective) for _ in range(begin, target)]
+            # As in a search, all trainings of one call share the amount spent after the last of them.
             spent = budget.cost_of(trainings.count, trainings.seconds)
             steps.extend(SearchStep(row=rows[place], value=value, spent=spent) for value in values)
             if values:
@@ -54,6 +56,7 @@ def replay_race(name: str, benchmark: Benchmark, budget: TrainingBudget, *, seed
 
 def _sample(benchmark: Benchmark, count: int, seed: int) -> list[int]:
     """Return the rows of at most `count` effective circuits, drawn at random, each at its lowest cost and sorted by cost."""
+    # Of the circuits with one effective circuit, a race takes the cheapest.
     cheapest: dict[int, int] = {}
     for row in sorted(range(len(benchmark.flops)), key=lambda row: benchmark.flops[row]):
         cheapest.setdefault(benchmark.effective[row], row)

@@ -41,15 +41,11 @@ class RacePlan:
     """Space, protocol and cost. Repeats and the settings of a search have no effect."""
     entries: tuple[Entry, ...]
     """Circuits, sorted by cost."""
-    scope: str
-    """Circuits that the result is about, to follow "no circuit", such as "of the space"."""
     resplit: bool = False
     """True if each training has a new split of the samples outside the test part."""
 
     @classmethod
-    def of(
-        cls, config: StudyConfig, splits: DataSplits, genomes: Iterable[Genome], *, scope: str, resplit: bool = False
-    ) -> "RacePlan":
+    def of(cls, config: StudyConfig, splits: DataSplits, genomes: Iterable[Genome], *, resplit: bool = False) -> "RacePlan":
         """Return the plan of a race between the circuits of some genomes."""
         cheapest: dict[Circuit, Entry] = {}
         for genome in genomes:
@@ -58,7 +54,7 @@ class RacePlan:
             if rival is None or _order(entry) < _order(rival):
                 cheapest[entry.effective] = entry
         entries = tuple(sorted(cheapest.values(), key=_order))
-        return cls(config=config, entries=entries, scope=scope, resplit=resplit)
+        return cls(config=config, entries=entries, resplit=resplit)
 
     @cached_property
     def costs(self) -> Floats:

@@ -54,7 +54,15 @@ def open_race(storage: BaseStorage, name: str, config: StudyConfig | None) -> Ra
 
 
 def create_race(
-    storage: BaseStorage, name: str, plan: RacePlan, splits: DataSplits, *, budget: int, files: Files | None
+    storage: BaseStorage,
+    name: str,
+    plan: RacePlan,
+    splits: DataSplits,
+    *,
+    budget: int,
+    sample: int | None,
+    among: str | None,
+    files: Files | None,
 ) -> RaceStudy:
     """Create the study of a race, without trials. The caller holds the lock of the storage.
 
@@ -73,7 +81,8 @@ def create_race(
         schema=splits.schema.non_numeric if files else {},
         majority=splits.majority,
         race=RaceSummary(
-            scope=plan.scope,
+            sample=sample,
+            among=among,
             budget=budget,
             within=None,
             level=LEVEL,
@@ -151,21 +160,31 @@ def _trial(entry: Entry, config: StudyConfig, mean: float, race: RaceRecord) -> 
     )
 
 
-def check_request(study: RaceStudy, *, trainings: int | None, resplit: bool) -> None:
+def check_request(study: RaceStudy, *, trainings: int | None, sample: int | None, among: str | None, resplit: bool) -> None:
     """Check that the requested settings of a race agree with the stored ones.
 
     Args:
         trainings: Requested budget; None for any.
+        sample: Requested number of random circuits; None for any.
+        among: Requested search whose circuits are raced; None for any.
         resplit: Whether new splits are requested; False for any.
 
     Raises:
         StudyMismatchError: Other settings are requested.
     """
-    lines = []
-    if trainings not in (None, study.race.budget):
-        lines.append(f"trainings: stored {study.race.budget:,}, requested {trainings:,}")
-    if resplit and not study.race.resplit:
-        lines.append("resplit: stored false, requested true")
+    # Options that are left out keep the stored settings.
+    race = study.race
+    settings = {
+        "trainings": (race.budget, trainings),
+        "sample": (race.sample, sample),
+        "among": (race.among, among),
+        "resplit": (race.resplit, resplit or None),
+    }
+    lines = [
+        f"{name}: stored {stored}, requested {requested}"
+        for name, (stored, requested) in settings.items()
+        if requested not in (None, stored)
+    ]
     if lines:
         raise StudyMismatchError(
             f"race {study.name!r} exists with other settings: {'; '.join(lines)}; leave them out to use the stored ones, or"

@@ -143,6 +143,7 @@ class Trainer:
     def mean_seconds(self) -> float:
         """Return the mean duration of a training over all circuits, measured with a few of them."""
         targets = np.zeros_like(self.targets)
+        # Circuits are sorted by cost, so that every size is among them.
         targets[:: max(len(targets) // PILOT_CIRCUITS, 1)] = 1
         self._run(targets)
         return fmean(map(self._pace.seconds, self._job.circuits))

@@ -76,7 +76,7 @@ def _race_remark(state: SearchState) -> str | None:
     if seconds is None:
         return None
     return (
-        f"race trains every circuit of the space about {TRAININGS_PER_CIRCUIT} times and reports mean scores, here in at most"
+        f"race spends {TRAININGS_PER_CIRCUIT} trainings per circuit of the space on average and reports mean scores, here in"
         f" about {duration_text(seconds)} on {counted(processes, 'core')}."
     )
 

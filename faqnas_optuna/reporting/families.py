@@ -62,7 +62,7 @@ class Standing(StrEnum):
 
     BETTER = "better"
     WORSE = "worse"
-    NOT_BETTER = "not better"
+    NEGLIGIBLE = "negligible advantage"
     """Better by at most the ε of the race, if at all."""
     OPEN = "not established"
     """The bounds allow for a greater advantage, and for a disadvantage."""
@@ -136,10 +136,12 @@ def compare_families(candidates: Iterable[Candidate], trait: Trait, *, epsilon: 
         for candidate in circuits
         if (race := candidate.race)
     ]
+    # (5, K) values, one row for each quantity.
     costs, scores, low, high, possible = np.array(rows).T
     last = np.searchsorted(costs, costs, side="right") - 1
     raced = Raced(costs=costs, scores=scores, low=low, high=high, possible=possible, last=last)
     names = np.array([trait.of(candidate) for candidate in circuits])
+    # Numbers are sorted as numbers: 10 qubits come after 9.
     distinct = sorted(set(names.tolist()), key=lambda name: (len(name) if name.isdigit() else 0, name))
     if len(distinct) < 2:
         return []
@@ -152,6 +154,7 @@ def _family(name: str, is_member: NDArray[np.bool_], raced: Raced, epsilon: floa
     # Below the cheapest circuit of either side there is nothing to compare.
     is_comparable = np.isfinite(own_low) & np.isfinite(others_low)
     costs = raced.costs[is_comparable]
+    # The least favourable and the most favourable difference at each cost.
     at_least = (own_low - others_high)[is_comparable]
     at_most = (own_high - others_low)[is_comparable]
     return Family(
@@ -168,6 +171,7 @@ def _family(name: str, is_member: NDArray[np.bool_], raced: Raced, epsilon: floa
 def _bounds(is_member: NDArray[np.bool_], raced: Raced) -> tuple[Floats, Floats]:
     """Return bounds (K,), (K,) of the highest expected score of a member that costs no more, for each circuit."""
     low = _stairs(raced.low, is_member, raced)
+    # A family cannot be better than the best possible front.
     high = np.minimum(_stairs(raced.high, is_member, raced), raced.possible)
     return low, high
 
@@ -187,7 +191,7 @@ def _verdicts(costs: Floats, at_least: Floats, at_most: Floats, epsilon: float) 
         epsilon: Greatest advantage that is called negligible.
     """
     # The first condition that holds decides.
-    conditions = {Standing.BETTER: at_least > 0, Standing.WORSE: at_most < 0, Standing.NOT_BETTER: at_most <= epsilon}
+    conditions = {Standing.BETTER: at_least > 0, Standing.WORSE: at_most < 0, Standing.NEGLIGIBLE: at_most <= epsilon}
     standings = [*conditions, Standing.OPEN]
     indices = np.select([*conditions.values()], range(len(conditions)), default=len(conditions))
     starts = np.flatnonzero(np.diff(indices, prepend=-1))
@@ -210,6 +214,7 @@ def _steps(is_member: NDArray[np.bool_], low: Floats, high: Floats, raced: Raced
     raises = np.diff(np.maximum.accumulate(raced.low[members]), prepend=-np.inf) > 0
     leaders = members[np.maximum.accumulate(np.where(raises, np.arange(len(members)), 0))]
     steps: list[Step] = []
+    # Of circuits with equal costs, only the last has the values of all of them.
     for index in np.flatnonzero(np.isfinite(low) & (raced.last == np.arange(len(low)))).tolist():
         leader = leaders[np.searchsorted(members, index, side="right") - 1]
         step = Step(float(raced.costs[index]), float(raced.scores[leader]), float(low[index]), float(high[index]))

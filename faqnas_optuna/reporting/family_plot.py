@@ -1,34 +1,36 @@
 """Figure that compares the families of the circuits of a race."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.families import Family, Trait
 from faqnas_optuna.reporting.front_plot import FrontPlot
-from faqnas_optuna.reporting.race_report import families_of
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.reporting.staircase_plot import Staircase, write_staircase_plot
 from faqnas_optuna.study.state import SearchState
 
 
-def write_family_plot(state: SearchState, by: Trait, path: Path, *, size: Size | None = None) -> None:
+def write_family_plot(
+    families: Sequence[Family], state: SearchState, by: Trait, path: Path, *, size: Size | None = None
+) -> None:
     """Draw the staircase of each family over a logarithmic cost axis, each with its band.
 
     Args:
-        state: State of a race.
+        families: Families of the circuits of a race.
+        state: State of the race.
         by: Property of the families.
         path: File name ending in `.png`, `.pdf`, `.svg` or `.html`.
         size: Size of a printed figure; the width of a page by default.
 
     Raises:
-        ConfigError: The study is not a race.
         OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
     """
     plot = replace(FrontPlot.of(state, None), title=f"{state.study.name}: families by {by}")
     write_staircase_plot(
-        [_staircase(family) for family in families_of(state, by)],
+        [_staircase(family) for family in families],
         plot,
         path,
         size=size,

@@ -1,5 +1,6 @@
 """Report of a race: its front, what is guaranteed about it, and useful next commands."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -33,7 +34,9 @@ def race_report(state: SearchState, *, seconds: float, storage_option: str, by: 
     """
     check_successful(state)
     description = state.study.description
-    families = [] if by is None else families_of(state, by)
+    race = description.race
+    # A single family is no reason to withhold the result of a race.
+    families = compare_families(state.candidates, by, epsilon=race.bound) if by and race else []
     document = pareto_document(state) | {"guarantee": guarantee(description), "seconds": round(seconds, 3)}
     blocks = [
         *front_blocks(state.front, description),
@@ -46,15 +49,20 @@ def race_report(state: SearchState, *, seconds: float, storage_option: str, by: 
 
 
 def families_of(state: SearchState, by: Trait) -> list[Family]:
-    """Return the families of the circuits of a race, by their bounds; empty if there is only one.
+    """Return the families of the circuits of a race, by their bounds.
 
     Raises:
-        ConfigError: The study is not a race.
+        ConfigError: The study is not a race, or all its circuits are of one family.
+        NoSuccessfulTrialError: The race has no result yet.
     """
     race = state.study.description.race
     if race is None:
         raise ConfigError("--by compares families of circuits by the bounds of a race, but the study is a search; leave it out")
-    return compare_families(state.candidates, by, epsilon=race.bound)
+    check_successful(state)
+    families = compare_families(state.candidates, by, epsilon=race.bound)
+    if not families:
+        raise ConfigError(f"all circuits of race {state.study.name!r} have the same {by}; compare them by another property")
+    return families
 
 
 def family_document(families: Sequence[Family]) -> dict[str, Any]:
@@ -74,8 +82,11 @@ def family_blocks(families: Sequence[Family], description: Description) -> Itera
         for index, verdict in enumerate(family.verdicts):
             # The costs of a race are exact, so a range may be a single cost.
             ends = dict.fromkeys((cost_text(verdict.lowest_cost), cost_text(verdict.highest_cost)))
+            # Only the first row of a family names it.
             name_cells = ("", "") if index else (family.name, f"{family.circuits:,}")
-            advantage = f"{verdict.at_least:+z.3f} to {verdict.at_most:+z.3f}"
+            # Rounded outwards, so that the printed bounds hold as well.
+            ends_of_advantage = math.floor(1000 * verdict.at_least) / 1000, math.ceil(1000 * verdict.at_most) / 1000
+            advantage = "{:+z.3f} to {:+z.3f}".format(*ends_of_advantage)
             table.rows.append((*name_cells, " to ".join(ends), advantage, _standing(verdict, race)))
     yield ""
     yield table
@@ -88,8 +99,8 @@ def family_blocks(families: Sequence[Family], description: Description) -> Itera
 
 def _standing(verdict: Verdict, race: RaceSummary) -> str:
     """Return the standing of a family in a range of costs, in words."""
-    if verdict.standing is Standing.NOT_BETTER:
-        return f"better by at most {race.bound:.3g}"
+    if verdict.standing is Standing.NEGLIGIBLE:
+        return f"better by at most {race.bound:g}"
     return str(verdict.standing)
 
 
@@ -106,7 +117,7 @@ def guarantee(description: Description) -> str:
         limits = "other splits or for the test part"
     return (
         f"With {100 * race.level:.0f} % confidence, no circuit {race.scope} has an expected validation {score} more than"
-        f" {race.bound:.3g} above that of the circuit on the front at the same cost or less. The expectation is over {scope};"
+        f" {race.bound:g} above that of the circuit on the front at the same cost or less. The expectation is over {scope};"
         f" nothing is guaranteed for {limits}."
     )
 

@@ -74,6 +74,7 @@ def _printed(staircases: Sequence[Staircase], plot: FrontPlot, size: Size, band_
             steps: dict[str, Any] = {"drawstyle": "steps-post", "color": colour, "linewidth": form.line_pt}
             handles += axes.plot(staircase.costs, staircase.errors, **steps, label=staircase.name)
         if band_name:
+            # An entry without a mark.
             handles += axes.plot([], [], linestyle="", label=band_name)
         legend_below(figure, handles)
     return figure
@@ -85,6 +86,7 @@ def _interactive(staircases: Sequence[Staircase], plot: FrontPlot, band_name: st
     figure = go.Figure()
     for index, staircase in enumerate(staircases):
         colour = COLOURS[index % len(COLOURS)]
+        # Plotly has no opacity for a fill alone.
         red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
         edge: dict[str, Any] = {
             "mode": "lines",

@@ -74,6 +74,7 @@ def group_studies(states: Sequence[SearchState], by: str | None = None) -> list[
         different = [name for name in names if name not in IMPLIED and len({trait.get(name) for trait in traits}) > 1]
     else:
         different = [by]
+    # Dictionaries keep the order of the first studies.
     groups: dict[str, list[SearchState]] = {}
     for state, trait in zip(states, traits, strict=True):
         groups.setdefault(_name(trait, different), []).append(state)
@@ -116,12 +117,14 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= _flat(value)
         else:
+            # Lists, such as the choices of a gene, are not hashable.
             flat[name] = json.dumps(value) if isinstance(value, list) else str(value)
     return flat
 
 
 def _name(traits: Mapping[str, str], names: Sequence[str]) -> str:
     """Return the name of a group by the settings in which groups differ."""
+    # The values of these settings explain themselves.
     plain = ("study", "searcher", "dataset")
     parts = [traits[name] if name in plain else f"{name} {traits.get(name)}" for name in names]
     return ", ".join(parts) or "all studies"
@@ -197,6 +200,7 @@ def _staircase(group: StudyGroup, end: float) -> Staircase:
     few, half, many = (attainment_surface(group.fronts, share) for share in QUARTILES)
     # Lines and bands continue to the most expensive circuit of all groups.
     costs = np.unique([*few[:, 0], *many[:, 0], end])
+    # Below the surface of 75 % the band has no upper end.
     costs = costs[costs >= many[0, 0]] if len(many) else np.empty(0)
     lowest, highest = (surface[np.searchsorted(surface[:, 0], costs, side="right") - 1, 1] for surface in (few, many))
     return Staircase(

@@ -21,24 +21,27 @@ def space_size(space: SpaceConfig) -> int:
 
 
 def expected_seconds(state: SearchState, *, processes: int) -> float | None:
-    """Return how long the first stage of a race would take at most, by the trainings of a search.
+    """Return how long the first stage of a race would take, by the trainings of a search.
 
-    None if no training was timed, or if the space is too large. The estimate is high, since a race trains effective circuits
-    only, many times in one call.
+    None if no training was timed, or if the space is too large. The estimate is rather high, since a race trains effective
+    circuits only, many times in one call.
     """
     space = state.study.config.space
     size = space_size(space)
     seconds_by_qubits: defaultdict[int, list[float]] = defaultdict(list)
+    # Trials that reused a result have no duration.
     for candidate in state.candidates:
         if candidate.record.seconds:
             seconds_by_qubits[candidate.genome.n_qubits].append(candidate.record.seconds)
     if size > MAX_CIRCUITS or not seconds_by_qubits:
         return None
     # As many circuits of the space have each number of qubits. A search prefers the small ones, which train fastest.
-    seconds = fmean(fmean(_nearest(seconds_by_qubits, n_qubits)) for n_qubits in space.n_qubits)
+    seconds = fmean(_expected(seconds_by_qubits, n_qubits) for n_qubits in space.n_qubits)
     return TRAININGS_PER_CIRCUIT * size * seconds / state.study.config.training.repeats / processes
 
 
-def _nearest(seconds_by_qubits: dict[int, list[float]], n_qubits: int) -> list[float]:
-    """Return the durations for the nearest number of qubits that has any, the larger of two."""
-    return seconds_by_qubits[min(seconds_by_qubits, key=lambda known: (abs(known - n_qubits), -known))]
+def _expected(seconds_by_qubits: dict[int, list[float]], n_qubits: int) -> float:
+    """Return the mean duration for a number of qubits, from the nearest number that has any, the larger of two."""
+    nearest = min(seconds_by_qubits, key=lambda known: (abs(known - n_qubits), -known))
+    # A further qubit doubles the state vector.
+    return fmean(seconds_by_qubits[nearest]) * 2.0 ** max(n_qubits - nearest, 0)

@@ -10,8 +10,10 @@ from typing import Any, Self
 class RaceSummary:
     """Budget of a race, and how far it has come."""
 
-    scope: str
-    """Circuits that the result is about, to follow "no circuit", such as "of the space"."""
+    sample: int | None = None
+    """Number of circuits that were drawn at random from the space; None for all of them."""
+    among: str | None = None
+    """Name of the search whose circuits are raced; None for the circuits of the space."""
     budget: int
     """Trainings of the first stage."""
     within: float | None
@@ -28,6 +30,13 @@ class RaceSummary:
     """Maximum by which a circuit can be better than the front at its cost."""
     is_complete: bool = False
     """False while the race runs, and after an interruption."""
+
+    @property
+    def scope(self) -> str:
+        """Circuits that the result is about, to follow "no circuit"."""
+        if self.among is not None:
+            return f"of study {self.among!r}"
+        return "of the space" if self.sample is None else f"of {self.sample:,} drawn at random from the space"
 
     @property
     def is_certified(self) -> bool:

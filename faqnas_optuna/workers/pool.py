@@ -34,9 +34,11 @@ Work = Callable[[Shared, Task], Result]
 class Pool(Generic[Task, Result]):
     """Processes that compute `work(shared, task)`; to be closed after use, as a context manager.
 
+    One call of `run` must end before the next begins.
+
     Args:
         work: Function of a module.
-        shared: First argument of all calls, sent to each process once.
+        shared: First argument of all calls, sent to each process once. It must not have types of the main module.
         processes: Maximum number of processes, which are started as tasks arrive.
     """
 
@@ -62,6 +64,7 @@ class Pool(Generic[Task, Result]):
             WorkerDiedError: A process died during its task.
         """
         remaining = iter(tasks)
+        # Between two runs no process is busy.
         idle = list(self._crew)
         busy: set[Connection] = set()
         try:
@@ -100,7 +103,7 @@ class Pool(Generic[Task, Result]):
 
     def _end(self, connections: Iterable[Connection]) -> None:
         """End the processes at these connections."""
-        started = [process for connection in connections if (process := self._crew.pop(connection)).pid]
+        started = [process for connection in connections if (process := self._crew.pop(connection, None)) and process.pid]
         for process in started:
             # They hold nothing that must be stored: results that were not received are computed again.
             process.kill()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 from faqnas_optuna import DataWarning, Study, race, search
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
@@ -53,6 +54,30 @@ def test_a_search_is_followed_by_a_race_of_its_space(tmp_path: Path, monkeypatch
     assert set(own.trials["circuit"]) == set(study.trials["circuit"])
     with pytest.raises(ConfigError, match="study 'own' is a race, which continues under its name; leave out name"):
         own.race(name="other")
+    with pytest.raises(ConfigError, match="study 'own' is a race, which keeps its circuits; leave out among"):
+        own.race(among=True)
+
+
+def test_a_race_has_the_data_of_its_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = load_iris(as_frame=True).frame
+    frame.to_csv("own.csv", index=False)
+    settings: dict[str, Any] = {"space": SPACE, "epochs": 1, "population": 2, "generations": 1, "check": False}
+    study = search("own.csv", target="target", **settings)
+    raced = Study.load("own").race(trainings=100, workers=1)
+    assert raced.describe()["provenance"]["data_fingerprint"] == study.describe()["provenance"]["data_fingerprint"]
+    # The path of the file is stored with the race.
+    assert Study.load(raced.name).race(within=0.6, workers=1).report()["race"]["epsilon"] <= 0.6
+    frame.iloc[::-1].assign(target=2 - frame["target"]).to_csv("own.csv", index=False)
+    with pytest.raises(StudyMismatchError):
+        study.race(name="other", trainings=100, workers=1)
+
+
+def test_a_race_without_several_families_has_no_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    raced = race("iris", trainings=100, **SMALL)
+    with pytest.raises(ConfigError, match="all circuits of race 'iris.race' have the same depth; compare them by another"):
+        raced.families("depth")
 
 
 def test_samples_in_memory_are_raced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +112,9 @@ def test_verdicts_on_families_are_a_data_frame(tmp_path: Path, monkeypatch: pyte
     ("arguments", "message"),
     [
         ({"trainings": 0}, "trainings must be at least 1; it is 0"),
-        ({"seconds": 0}, "seconds must be greater than 0; it is 0"),
+        ({"seconds": 0}, "seconds must be greater than 0, and finite; it is 0"),
+        ({"seconds": float("nan")}, "seconds must be greater than 0, and finite; it is nan"),
+        ({"trainings": 100.5}, "trainings must be a whole number; it is 100.5"),
         ({"within": 1.5}, "within must be greater than 0, and at most 1; it is 1.5"),
         ({"sample": 1}, "sample must be at least 2; it is 1"),
         ({"trainings": 500, "seconds": 1}, "trainings and seconds both set the budget of the first stage"),
@@ -108,7 +135,7 @@ def test_wrong_arguments_are_refused_before_anything_is_made(
 def test_a_race_keeps_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     race("iris", trainings=100, **SMALL)
-    with pytest.raises(StudyMismatchError, match="resplit: stored false, requested true"):
+    with pytest.raises(StudyMismatchError, match="resplit: stored False, requested True"):
         race("iris", resplit=True, **SMALL)
     with pytest.raises(ConfigError, match="without data a race continues with its stored settings; leave out epochs"):
         race(study="iris.race", epochs=3)

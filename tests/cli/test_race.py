@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,9 +18,13 @@ from faqnas_optuna.dashboard.pages import study_page
 from faqnas_optuna.dashboard.watching import StudyWatcher
 from faqnas_optuna.data.resplits import Resplits
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.reporting.families import Family, Standing, Verdict
+from faqnas_optuna.reporting.race_report import family_blocks, guarantee
 from faqnas_optuna.storage.opening import open_storage
+from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.training.bulk import train_repeats
 from faqnas_optuna.training.evaluation import train_once
+from tests.support.candidates import description_of
 
 CliHere = Callable[..., tuple[int, str, str]]
 
@@ -101,7 +106,7 @@ def test_each_training_has_a_new_split_on_request(small: CliHere, iris: DataSpli
     assert values_of() == values_of("again") != before
     race(small, "--trainings", "400", "--study", "fixed")
     code, _, err = small(*RACE, "--study", "fixed", "--resplit")
-    assert code == 3 and "race 'fixed' exists with other settings: resplit: stored false, requested true; leave them out" in err
+    assert code == 3 and "race 'fixed' exists with other settings: resplit: stored False, requested True; leave them out" in err
 
 
 def test_the_result_does_not_depend_on_the_number_of_workers(small: CliHere) -> None:
@@ -151,6 +156,10 @@ def test_a_sample_is_raced(small: CliHere) -> None:
     document = race(small, "--sample", "12", "--trainings", "60")
     assert len(trials_of()) == 12
     assert "no circuit of 12 drawn at random from the space has" in document["guarantee"]
+    # The sample is stored: a race without --sample continues it, and another sample is another race.
+    assert len(race(small)["front"]) == len(document["front"])
+    code, _, err = small(*RACE, "--sample", "13")
+    assert code == 3 and "sample: stored 12, requested 13" in err
     code, _, err = small(*RACE, "--sample", "5000", "--study", "large")
     assert code == 2 and "--sample 5000 is too close to the number of circuits of the space" in err
 
@@ -212,6 +221,16 @@ def test_other_commands_work_on_a_race(small: CliHere, tmp_path: Path) -> None:
     assert code == 0, err
     code, _, err = small("export", "iris.race", "best", "--out", "model")
     assert code == 0, err
+
+
+def test_bounds_are_rounded_outwards() -> None:
+    verdict = Verdict(standing=Standing.OPEN, lowest_cost=1, highest_cost=2, at_least=-0.0101, at_most=0.0501)
+    family = Family(name="2", circuits=3, at_least=0, at_least_cost=1, at_most=0.1, verdicts=(verdict,), stairs=())
+    summary = RaceSummary(budget=9, within=0.01044, level=0.95, epsilon=0.0104)
+    study = replace(description_of(StudyConfig(dataset="iris")), race=summary)
+    assert "-0.011 to +0.051" in str(list(family_blocks([family], study)))
+    assert "more than 0.01044 above" in guarantee(study)
+    assert replace(summary, within=None).bound == pytest.approx(0.011)
 
 
 def test_families_are_compared(small: CliHere) -> None:

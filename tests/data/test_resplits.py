@@ -1,7 +1,6 @@
 """New splits of the training and validation samples, compared with scikit-learn and with the raw data."""
 
 import pickle
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -129,13 +128,42 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         Resplits(splits, seed=0)(0)
 
 
-def test_a_column_without_values_in_a_drawn_training_part_is_named() -> None:
+def test_a_column_without_values_in_a_drawn_training_part_keeps_its_parameters() -> None:
     original = patients()
     assert original.samples is not None
+    rows = original.samples.rows["train"][[0, 50]]
     sizes = np.full(ROWS, np.nan)
-    sizes[original.samples.rows["train"][0]] = 1.5
+    sizes[rows] = [1.5, 4.5]
+    colours = np.full(ROWS, None, object)
+    colours[rows] = ["red", "blue"]
+    splits = patients(size=sizes, colour=colours)
+    place = splits.preprocessing.numbers.names.index("size")
+    assert splits.samples is not None
+    kept = 0
+    for number in range(30):
+        drawn = Resplits(splits, seed=0)(number)
+        assert drawn.n_features == splits.n_features and np.isfinite(drawn.train.x).all()
+        # Both values are in the validation part if the column is empty in the training part.
+        is_empty = not np.isin(drawn.validation.x[:, place], drawn.train.x[:, place]).all()
+        if is_empty and drawn.preprocessing.numbers.means[place] == splits.preprocessing.numbers.means[place]:
+            kept += 1
+    assert kept > 0
+
+
+def test_a_number_far_outside_a_drawn_training_part_is_refused() -> None:
+    original = patients()
+    assert original.samples is not None
+    sizes = np.random.default_rng(0).normal(size=ROWS)
+    sizes[original.samples.rows["train"][0]] = 1e30
     resplits = Resplits(patients(size=sizes), seed=0)
-    message = "without any value of column 'size'; leave the column out with --drop size"
-    with pytest.raises(DataError, match=re.escape(message)):
+    with pytest.raises(DataError, match="patients: column 'size' holds 1e\\+30 in row .*, far outside the training range"):
         for number in range(100):
             resplits(number)
+
+
+def test_validation_parts_have_the_given_proportion() -> None:
+    parts = ["train"] * 90 + ["validation"] * 10 + ["test"] * 20
+    frame = {"x": np.arange(ROWS) / 7, "y": np.arange(ROWS) % 2, "split": parts, "g": [f"g{row // 2}" for row in range(ROWS)]}
+    config = DataConfig(target="y", groups="g")
+    splits = splits_of(Source(frame=pd.DataFrame(frame)), "y", config, name="given", seed=0)
+    assert {len(Resplits(splits, seed=0)(number).validation) for number in range(5)} == {10}

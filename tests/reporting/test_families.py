@@ -45,15 +45,15 @@ def test_two_families_bound_each_other() -> None:
 
     assert verdicts(entangled) == [
         (Standing.WORSE, 20, 20),
-        (Standing.NOT_BETTER, 30, 30),
+        (Standing.NEGLIGIBLE, 30, 30),
         (Standing.WORSE, 40, 40),
         (Standing.OPEN, 50, 50),
     ]
     assert verdicts(other) == [
         (Standing.BETTER, 20, 20),
-        (Standing.NOT_BETTER, 30, 30),
+        (Standing.NEGLIGIBLE, 30, 30),
         (Standing.BETTER, 40, 40),
-        (Standing.NOT_BETTER, 50, 50),
+        (Standing.NEGLIGIBLE, 50, 50),
     ]
     assert [tuple(step) for step in other.stairs] == [(20, 0.5, 0.5, 0.6), (40, 0.5, 0.7, 0.75), (50, 0.5, 0.7, 0.75)]
 

@@ -426,7 +426,7 @@ def test_a_table_is_the_same_when_a_cluster_makes_it(scheduler: str, iris: DataS
 @pytest.mark.parametrize("resplit", [False, True])
 def test_a_race_has_the_same_result_on_a_cluster(scheduler: str, iris: DataSplits, tmp_path: Path, resplit: bool) -> None:
     config = small_config(space=tables.SPACE)
-    plan = RacePlan.of(config, iris, genomes_of(config.space), scope="of the space", resplit=resplit)
+    plan = RacePlan.of(config, iris, genomes_of(config.space), resplit=resplit)
     job = Job.of(plan, iris)
     results = []
     with connected(scheduler, storage_url=None) as client:
