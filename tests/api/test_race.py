@@ -65,7 +65,7 @@ def test_a_race_has_the_data_of_its_search(tmp_path: Path, monkeypatch: pytest.M
     settings: dict[str, Any] = {"space": SPACE, "epochs": 1, "population": 2, "generations": 1, "check": False}
     study = search("own.csv", target="target", **settings)
     raced = Study.load("own").race(trainings=100, workers=1)
-    assert raced.describe()["provenance"]["data_fingerprint"] == study.describe()["provenance"]["data_fingerprint"]
+    assert raced.report()["provenance"]["data_fingerprint"] == study.report()["provenance"]["data_fingerprint"]
     # The path of the file is stored with the race.
     assert Study.load(raced.name).race(within=0.6, workers=1).report()["race"]["epsilon"] <= 0.6
     frame.iloc[::-1].assign(target=2 - frame["target"]).to_csv("own.csv", index=False)
