@@ -77,7 +77,7 @@ def _race_remark(state: SearchState) -> str | None:
         return None
     return (
         f"race spends {TRAININGS_PER_CIRCUIT} trainings per circuit of the space on average and reports mean scores, here in"
-        f" about {duration_text(seconds)} on {counted(processes, 'core')}."
+        f" roughly {duration_text(seconds)} on {counted(processes, 'core')}."
     )
 
 

@@ -62,7 +62,7 @@ def test_a_search_with_unreliable_trainings_names_the_time_of_a_race(
     run_trials(search, 4, lambda _: (100.0, 0.7), seconds=lambda genome: 2.0 * (genome.n_qubits - 1))
     _, remark = advice(read_state(search))
     # 8 frames and 2 rotations for each number of qubits, with 1, 2 and 4 s for each training, on four cores.
-    assert remark.endswith("mean scores, here in about 7.5 min on 4 cores.")
+    assert remark.endswith("mean scores, here in roughly 7.5 min on 4 cores.")
 
 
 def test_what_is_left_to_luck_is_told_alone(new_search: Callable[..., Search]) -> None:
