@@ -150,7 +150,10 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "frames",
         ],
     ),
-    ("confirmation", ["baselines", "plan", "objective", "study", "opening", "analysis", "circuit_table", "report", "latex"]),
+    (
+        "confirmation",
+        ["baselines", "plan", "objective", "study", "opening", "analysis", "circuit_table", "report", "latex", "figure"],
+    ),
     ("workers", ["forking", "pool", "loop", "extra", "serving", "cluster", "readiness"]),
     ("noise", ["model", "reference", "simulation", "evaluation", "finalists", "report", "figure"]),
     ("models", ["trained_model", "folder", "estimator", "retraining", "prediction", "export"]),

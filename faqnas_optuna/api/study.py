@@ -18,6 +18,7 @@ from faqnas_optuna.api.search_service import resume_study
 from faqnas_optuna.api.settings import MOST_SHOTS, WorkerTimeouts, check_range
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.circuit_table import confirmed_frame
+from faqnas_optuna.confirmation.figure import write_confirmation_plot
 from faqnas_optuna.confirmation.latex import confirmation_table
 from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import candidates_of
@@ -31,6 +32,7 @@ from faqnas_optuna.noise.figure import write_noise_plot
 from faqnas_optuna.noise.model import noise_of
 from faqnas_optuna.noise.report import noise_frame
 from faqnas_optuna.reporting.plotly_front import check_printed
+from faqnas_optuna.reporting.sizes import size_of
 from faqnas_optuna.study.lifecycle import stop
 from faqnas_optuna.study.stopping import StopReason
 
@@ -86,6 +88,8 @@ class Study(StudyReader):
         repeats: int | None = None,
         name: str | None = None,
         latex: Path | str | None = None,
+        plot: Path | str | None = None,
+        size: str | None = None,
         workers: int = 1,
         dask: str | None = None,
         detach: bool = False,
@@ -103,6 +107,8 @@ class Study(StudyReader):
             repeats: Trainings per network; by default 10, or those of the existing confirmation.
             name: Name of the confirmation, which is a study of its own; by default that of this study with `.confirm`.
             latex: File to write a LaTeX table to.
+            plot: File (.png, .pdf, .svg) to plot the test scores to, beside those of the controls.
+            size: Size of the plot: `column`, `page` or `slide`; by default `page`.
             workers, dask, grace_s, database_timeout_s, progress: See `search`.
             detach: Only create the confirmation; workers attach to it.
 
@@ -114,10 +120,14 @@ class Study(StudyReader):
             ConfigError: The circuits are selected in two ways, or a number is out of its range.
         """
         check_detached(detach, dask)
-        if latex is not None:
-            if detach:
-                raise ConfigError("detach trains nothing but latex is a table of trained circuits; leave one of them out")
-            check_directory(Path(latex))
+        print_size = size_of(size)
+        for name_of_file, file in {"latex": latex, "plot": plot}.items():
+            if file is not None:
+                if detach:
+                    raise ConfigError(f"detach trains nothing but {name_of_file} shows trained circuits; leave one of them out")
+                check_directory(Path(file))
+        if plot is not None:
+            check_printed(Path(plot))
         request = ConfirmationRequest.checked(
             self.name, name, top=top, pick=pick, trials=trials, epochs=epochs, repeats=repeats
         )
@@ -133,6 +143,8 @@ class Study(StudyReader):
                 return confirmed_frame({"circuits": []})
         if latex is not None:
             write_atomically(Path(latex), confirmation_table(document).encode())
+        if plot is not None:
+            write_confirmation_plot(document, Path(plot), print_size)
         return confirmed_frame(document)
 
     def race(

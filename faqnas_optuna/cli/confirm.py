@@ -27,6 +27,7 @@ from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.files import check_directory
 from faqnas_optuna.literals import whole_number
+from faqnas_optuna.reporting.sizes import Size
 
 if TYPE_CHECKING:
     from faqnas_optuna.confirmation.study import Confirmation
@@ -52,8 +53,14 @@ if TYPE_CHECKING:
 )
 # Without a variable, or every call would write the file.
 @click.option(
-    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="With --noise: plot the scores to FILE.png, .pdf or .svg."
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Plot the test scores, or with --noise those under noise, to FILE.png, .pdf or .svg.",
 )
+@click.option(
+    "--size", type=click.Choice([size.value for size in Size]), help="Size of the plot of test scores.  [default: page]"
+)
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table of circuits to FILE.")
 # Without a variable: the confirmations of all studies would share one name.
 @click.option("--name", metavar="NAME", help="Name of the confirmation.  [default: STUDY.confirm]")
 @workers_option
@@ -74,6 +81,8 @@ def confirm(
     noise: str | None,
     shots: int | None,
     plot: Path | None,
+    size: str | None,
+    csv_file: Path | None,
     name: str | None,
     workers: int,
     dask: str | None,
@@ -89,13 +98,19 @@ def confirm(
     """
     # All refusals that need neither the database nor heavy imports come first.
     chosen_by = _choice({"trials": trials, "top": top, "pick": pick})
-    if latex_file in STDOUT:
-        raise ConfigError(f"--latex {latex_file}: stdout already has the results; give a file name")
-    if detach and latex_file:
-        raise ConfigError("--detach trains nothing but --latex writes a table of trained circuits; leave one of them out")
+    files = {"--latex": latex_file, "--csv": csv_file, "--plot": plot}
+    for option_name, file in files.items():
+        if file in STDOUT and option_name != "--plot":
+            raise ConfigError(f"{option_name} {file}: stdout already has the results; give a file name")
+        if detach and file:
+            raise ConfigError(f"--detach trains nothing but {option_name} shows trained circuits; leave one of them out")
     if plot:
-        _check_plot(plot, noise)
-    for file in (latex_file, plot):
+        from faqnas_optuna.reporting.plotly_front import check_printed
+
+        check_printed(plot)
+    if size and (noise or not plot):
+        raise ConfigError(f"--size {size} is the size of a plot of test scores; add --plot without --noise, or leave it out")
+    for file in files.values():
         if file:
             check_directory(file)
     if detach and dask:
@@ -132,19 +147,33 @@ def confirm(
             noisily = NoiseEvaluation(run=run, noise=model, shots=shots, data=data, plot=plot)
         code = conclude(run, as_json=as_json, noise=noisily)
         # Only a complete run has a table: after a signal or a failure it is not written.
-        return code or _write_table(run.study, latex_file)
+        if not code:
+            _write_files(run.study, latex_file, csv_file, None if noise else plot, Size(size) if size else None)
+        return code
 
 
-def _write_table(confirmation: "Confirmation", file: Path | None) -> int:
-    """Write the LaTeX table, if a file is given."""
+def _write_files(
+    confirmation: "Confirmation", latex_file: Path | None, csv_file: Path | None, plot: Path | None, size: Size | None
+) -> None:
+    """Write the files that are requested: the table of circuits for LaTeX and as CSV, and the plot."""
+    if not (latex_file or csv_file or plot):
+        return
     from faqnas_optuna.confirmation.analysis import confirmation_document
+    from faqnas_optuna.confirmation.circuit_table import confirmed_frame
+    from faqnas_optuna.confirmation.figure import write_confirmation_plot
     from faqnas_optuna.confirmation.latex import confirmation_table
     from faqnas_optuna.files import write_atomically
 
-    if file:
-        write_atomically(file, confirmation_table(confirmation_document(confirmation)).encode())
-        click.echo(f"wrote {file}", err=True)
-    return 0
+    document = confirmation_document(confirmation)
+    if latex_file:
+        write_atomically(latex_file, confirmation_table(document).encode())
+    if csv_file:
+        write_atomically(csv_file, confirmed_frame(document).to_csv(index=False).encode())
+    if plot:
+        write_confirmation_plot(document, plot, size)
+    for file in (latex_file, csv_file, plot):
+        if file:
+            click.echo(f"wrote {file}", err=True)
 
 
 def _noise(text: str | None, shots: int | None, *, elsewhere: str | None) -> "Noise | None":
@@ -165,15 +194,6 @@ def _noise(text: str | None, shots: int | None, *, elsewhere: str | None) -> "No
     from faqnas_optuna.noise.model import noise_of
 
     return noise_of(text)
-
-
-def _check_plot(file: Path, noise: str | None) -> None:
-    """Refuse a plot without noise, and a file format that cannot be written."""
-    if noise is None:
-        raise ConfigError(f"--plot {file} shows scores under noise; add --noise, for instance --noise heron-r3")
-    from faqnas_optuna.reporting.plotly_front import check_printed
-
-    check_printed(file)
 
 
 def _choice(values: Mapping[str, object]) -> str | None:

@@ -61,7 +61,7 @@ def pareto(
     by: str | None,
     group_by: str | None,
 ) -> None:
-    """Show, plot or export the front of a study, or compare the fronts of several.
+    """Show, plot or export the front of one or more studies.
 
     The front has the non-dominated circuits by cost (quantum FLOPs) and validation error. --pick selects one of them: the knee,
     beyond which more cost gains little; the best, with the lowest validation error; or the cheapest whose validation error is

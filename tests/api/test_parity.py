@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import faqnas_optuna
@@ -136,7 +137,7 @@ def test_the_front_is_drawn_as_by_the_command(study: Study, cli_here: Cli, tmp_p
 def test_a_confirmation_is_made_for_other_workers(study: Study, storage_url: str) -> None:
     for _ in range(2):
         assert study.confirm(top=1, epochs=1, repeats=2, detach=True).empty
-    with pytest.raises(ConfigError, match="detach trains nothing but latex is a table of trained circuits"):
+    with pytest.raises(ConfigError, match="detach trains nothing but latex shows trained circuits"):
         study.confirm(detach=True, latex="table.tex")
     confirmation = open_study(open_storage(storage_url), "iris.confirm")
     assert isinstance(confirmation, Confirmation)
@@ -157,6 +158,17 @@ def test_a_confirmation_is_written_for_latex(confirmed_study: Study, cli_here: C
     confirmed_study.confirm(latex=tmp_path / "by_python.tex")
     assert cli_here("confirm", "iris", "--latex", "by_command.tex")[0] == 0
     assert (tmp_path / "by_python.tex").read_text() == (tmp_path / "by_command.tex").read_text()
+
+
+def test_a_confirmation_is_plotted_and_written_as_csv(confirmed_study: Study, cli_here: Cli, tmp_path: Path) -> None:
+    frame = confirmed_study.confirm(plot=tmp_path / "by_python.svg", size="column")
+    files = ("--plot", "by_command.svg", "--size", "column", "--csv", "table.csv")
+    code, _, err = cli_here("confirm", "iris", *files)
+    assert code == 0 and err.splitlines()[-2:] == ["wrote table.csv", "wrote by_command.svg"]
+    assert (tmp_path / "by_python.svg").read_bytes() == (tmp_path / "by_command.svg").read_bytes()
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), frame, check_dtype=False)
+    with pytest.raises(ConfigError, match="size must be one of column, page, slide; it is 'poster'"):
+        confirmed_study.confirm(plot=tmp_path / "poster.svg", size="poster")
 
 
 def test_circuits_are_judged_under_noise(confirmed_study: Study, cli_here: Cli, tmp_path: Path) -> None:
