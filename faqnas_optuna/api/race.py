@@ -83,6 +83,7 @@ def race(
         among=among,
         resplit=resplit,
     )
+    # Findings are warned of at the line of the call.
     on_data = warn_of_findings if check else lambda *_: None
     timeouts = WorkerTimeouts(database_timeout_s=database_timeout_s)
     with (

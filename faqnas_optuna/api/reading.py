@@ -265,6 +265,7 @@ def plot_fronts(
         OutputError: The file cannot be written, or has another ending.
         StudyMismatchError: The studies have different costs or scores.
     """
+    # NumPy would report an empty array.
     if not studies:
         raise ConfigError("plot_fronts needs at least one study")
     print_size = size_of(size)

@@ -120,6 +120,7 @@ class Study(StudyReader):
             ConfigError: The circuits are selected in two ways, or a number is out of its range.
         """
         check_detached(detach, dask)
+        # Before the trainings: a wrong name or size must not cost them.
         print_size = size_of(size)
         for name_of_file, file in {"latex": latex, "plot": plot}.items():
             if file is not None:

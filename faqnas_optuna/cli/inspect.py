@@ -74,6 +74,7 @@ def pareto(
     """
     drawn = Size(size) if size else None
     if len(studies) > 1:
+        # These show circuits, of which several fronts have many.
         options = {"--pick": pick, "--csv": csv_file, "--latex": latex_file, "--by": by}
         if given := [option for option, value in options.items() if value]:
             raise ConfigError(f"{given[0]} is for the front of one study, and {len(studies)} are named; leave one of them out")

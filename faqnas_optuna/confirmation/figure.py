@@ -52,6 +52,7 @@ def write_confirmation_plot(document: Document, path: Path, size: Size | None = 
     """
     check_printed(path)
     form = (size or Size.PAGE).form
+    # Rows of more circuits than fit into the form would overlap.
     width, height = form.inches
     form = replace(form, inches=(width, max(height, MARGIN_INCHES + ROW_INCHES * len(document["circuits"]))))
     description = json.dumps({name: document[name] for name in ("study", "confirms", "epochs", "repeats", "provenance")})
@@ -114,6 +115,7 @@ def _draw_networks(axes: "Axes", circuits: Sequence[Document], score: Score, for
 def _draw_references(axes: "Axes", document: Document, score: Score, form: Form) -> list["Artist"]:
     """Draw the scores of the classical models and of the majority class, and return the handles for the legend."""
     handles: list[Artist] = []
+    # At most three models, of which a large training part has fewer.
     for baseline, style in zip(document["baselines"], LINES, strict=False):
         settings: dict[str, Any] = {"color": INK, "linestyle": style, "linewidth": 0.7 * form.line_pt, "zorder": 1}
         handles.append(axes.axvline(baseline[f"test_{score.key}"], **settings, label=baseline["baseline"]))
