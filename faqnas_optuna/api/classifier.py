@@ -169,6 +169,12 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         probabilities: NDArray[np.float64] = self.best_estimator_.predict_proba(x)
         return probabilities
 
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return logarithms of the probabilities (samples, classes), finite even where a probability rounds to 0."""
+        x = self._checked(X)
+        logarithms: NDArray[np.float64] = self.best_estimator_.predict_log_proba(x)
+        return logarithms
+
     def _checked(self, X: ArrayLike) -> NDArray[np.float64]:
         check_is_fitted(self)
         checked: NDArray[np.float64] = validate_data(self, X, reset=False, dtype=np.float64)

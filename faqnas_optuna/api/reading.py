@@ -31,6 +31,7 @@ from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.selection import SelectionRule
 from faqnas_optuna.study.state import SearchState, read_state
 from faqnas_optuna.study.study import StoredStudy
+from faqnas_optuna.training.reliability import Reliability
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -109,6 +110,11 @@ class StudyReader:
     def optuna(self) -> optuna.Study:
         """The study as an Optuna study."""
         return self._search.study
+
+    @property
+    def reliability(self) -> Reliability | None:
+        """Agreement of two trainings of one circuit, as measured before the search; None if it was not measured."""
+        return self._search.description.reliability
 
     @property
     def front(self) -> "DataFrame":

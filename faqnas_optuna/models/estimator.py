@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -132,6 +132,11 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """Return probabilities (samples, classes), in the order of `classes_`."""
         probabilities: NDArray[np.float64] = softmax(self._scores(X), axis=1)
         return probabilities
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return logarithms of the probabilities (samples, classes), finite even where a probability rounds to 0."""
+        logarithms: NDArray[np.float64] = log_softmax(self._scores(X), axis=1)
+        return logarithms
 
     @property
     def n_parameters_(self) -> int:

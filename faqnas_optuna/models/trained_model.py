@@ -79,6 +79,13 @@ class TrainedModel:
         """Return probabilities (samples, classes) for the arguments of `predict`."""
         return self.probabilities(self.features(data))
 
+    def predict_log_proba(self, data: Any) -> NDArray[np.float64]:
+        """Return logarithms of the probabilities (samples, classes), finite even where a probability rounds to 0."""
+        from scipy.special import log_softmax
+
+        logarithms: NDArray[np.float64] = log_softmax(self._scores(self.features(data)), axis=1)
+        return logarithms
+
     def features(self, data: Any) -> NDArray[np.float32]:
         """Return the features (samples, features) of samples, the input of the network here and in other libraries.
 
@@ -129,6 +136,15 @@ class TrainedModel:
         """
         from scipy.special import softmax
 
+        probabilities: NDArray[np.float64] = softmax(self._scores(features), axis=1)
+        return probabilities
+
+    def _scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the scores (samples, classes) before the softmax.
+
+        Raises:
+            DataError: The network has no finite output for a sample.
+        """
         scores = predict_scores(self.circuit, self.layout, self.parameters, features)
         # Finite features can overflow in the network if they are far outside the range of the training data.
         rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
@@ -136,8 +152,7 @@ class TrainedModel:
             raise DataError(
                 f"the network's output for the sample in row {rows[0] + 1} is not finite; correct the values of the sample"
             )
-        probabilities: NDArray[np.float64] = softmax(scores, axis=1)
-        return probabilities
+        return scores
 
     def module(self, engine: Engine = Engine.FAST) -> "HQNN":
         """Return the network as a PyTorch module, (batch, features) → log-probabilities (batch, classes)."""

@@ -57,6 +57,7 @@ def test_it_finds_a_circuit_and_tells_what_it_is_worth(fitted: FAQNASClassifier,
     assert isinstance(network, HQNNClassifier) and network.circuit_ == Genome.from_params(fitted.genome_).circuit
     assert set(fitted.predict(x)) <= set(y) and fitted.score(x, y) > 0.8
     assert np.allclose(fitted.predict_proba(x).sum(axis=1), 1)
+    assert np.allclose(fitted.predict_log_proba(x), np.log(fitted.predict_proba(x)))
 
 
 def test_what_the_folds_say_is_what_trainings_that_have_not_seen_them_say(

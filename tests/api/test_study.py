@@ -110,7 +110,7 @@ def test_a_search_finds_what_the_command_finds(found: Study, cli_here: Any) -> N
     assert found.config == by_command.config
     assert repr(found) == repr(by_command) == "<Study 'iris' over iris: 8 trials, finished>"
     # The pilot measures the same reliability as the command does.
-    assert found._search.description.reliability == by_command._search.description.reliability != None  # noqa: E711
+    assert found.reliability == by_command.reliability != None  # noqa: E711
 
 
 def test_its_front_and_trials_are_frames(found: Study) -> None:
@@ -312,7 +312,7 @@ def test_settings_have_the_names_of_a_study_file_and_numpy_may_give_them() -> No
 
 def test_repeats_can_be_found(storage_url: str) -> None:
     study = search("iris", storage=storage_url, repeats="auto", **SMALL | {"generations": 1})
-    reliability = study._search.description.reliability
+    reliability = study.reliability
     assert reliability is not None and study.config.training.repeats == reliability.repeats
     # A second call with "auto" accepts the stored number of repeats.
     assert search("iris", storage=storage_url, repeats="auto", **SMALL | {"generations": 1}).front.equals(study.front)

@@ -65,7 +65,9 @@ def test_its_probabilities_are_those_of_the_network(iris: DataSplits) -> None:
     network = HQNN(classifier.circuit_, **sizes)
     torch.nn.utils.vector_to_parameters(torch.from_numpy(classifier.parameters_), network.parameters())
     with torch.no_grad():
-        expected = network(torch.from_numpy(iris.test.x)).exp().numpy()
+        logarithms = network(torch.from_numpy(iris.test.x)).numpy()
+    assert classifier.predict_log_proba(iris.test.x) == pytest.approx(logarithms, abs=1e-5)
+    expected = np.exp(logarithms)
     assert classifier.predict_proba(iris.test.x) == pytest.approx(expected, abs=1e-5)
     assert np.array_equal(classifier.predict(iris.test.x), expected.argmax(axis=1))
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import save
+from sklearn.datasets import load_iris
 
 from faqnas_optuna.circuits.genome import Embedding
 from faqnas_optuna.circuits.openqasm import preparation_angles
@@ -32,6 +33,12 @@ def test_what_is_loaded_is_what_was_written(tmp_path: Path, iris: DataSplits, em
     assert loaded.circuit == model.circuit and loaded.classes == ("setosa", "versicolor", "virginica")
     assert np.array_equal(loaded.parameters, model.parameters)
     assert np.array_equal(loaded.probabilities(iris.test.x), model.probabilities(iris.test.x))
+
+
+def test_logarithms_are_those_of_the_probabilities(iris: DataSplits) -> None:
+    model = model_for(iris, Embedding.ANGLE)
+    frame = pd.DataFrame(load_iris().data, columns=list(model.preprocessing.numbers.names))
+    assert np.exp(model.predict_log_proba(frame)) == pytest.approx(model.predict_proba(frame))
 
 
 @pytest.mark.parametrize("engine", Engine)
