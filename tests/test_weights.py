@@ -162,7 +162,7 @@ REFUSED = [
     (["confirm", "iris", "--noise", "depolarizing:1"], 2),
     (["confirm", "iris", "--noise", "eagle", "--detach"], 2),
     (["confirm", "iris", "--shots", "1024"], 2),
-    (["confirm", "iris", "--plot", "noise.svg"], 2),
+    (["confirm", "iris", "--plot", "scores.html"], 2),
     (["confirm", "iris", "--noise", "eagle", "--plot", "noise.html"], 2),
     (["pareto", "iris.confirm"], 2),
     (["resume", "iris.confirm", "--generations", "3"], 2),

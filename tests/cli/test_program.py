@@ -53,8 +53,8 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
             long = parameter.opts[0].lstrip("-").replace("-", "_").upper()
             # A variable must not make every call write the same file, nor be refused for a size or shots without a plot or
             # noise. Settings of `start` must not change other commands. `--listen` is internal.
-            files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")}
-            files |= {("confirm", option) for option in ("LATEX", "SHOTS", "PLOT", "NAME")}
+            files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE", "GROUP_BY")}
+            files |= {("confirm", option) for option in ("LATEX", "SHOTS", "PLOT", "NAME", "SIZE", "CSV")}
             files |= {("compare", "PLOT"), ("compare", "SIZE"), ("space", "OUT"), ("export", "OUT")}
             budgets = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
             budgets |= {(command, "REPEATS") for command in ("confirm", "enumerate")}
