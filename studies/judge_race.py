@@ -59,19 +59,24 @@ def command(study: str, rivals: str | None, trainings: int, storage: str, worker
     race = Study.load(study, storage=storage)
     config = race.config
     splits = load(config.dataset, seed=config.split_seed)
+    # Compiled here, once, where forked workers inherit the kernels.
     prepare(config.engines)
     load_bulk(config)
+    # A race with more trainings knows better which circuits could be on the front.
     own = race.optuna.get_trials()
     others = Study.load(rivals, storage=storage).optuna.get_trials() if rivals else own
     front = [trial for trial in own if trial.user_attrs["on_front"]]
+    # Circuits of the front that are also rivals are judged once.
     judged = {trial.user_attrs["effective"]: trial for trial in (*front, *rivals_of(others))}
     work = partial(shared_out, judge, (splits, config, trainings), processes=workers)
     scores = dict(work(judged.values()))
 
+    # By fresh scores, since the scores of the race selected its front.
     def hypervolume(trials: list[Trial]) -> float:
         points = np.array([(trial.values[0], 1 - scores[trial.user_attrs["effective"]]) for trial in trials])
         return log_hypervolume(points, cost_range(config))
 
+    # Circuits that are dominated by fresh scores add nothing to a hypervolume.
     share = hypervolume(front) / hypervolume(list(judged.values()))
     click.echo(f"{study}: {share:.4f} of the best, {len(front)} circuits on the front, {len(judged)} judged")
 

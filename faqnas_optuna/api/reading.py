@@ -224,6 +224,7 @@ class StudyReader:
         state = self._state()
         check_successful(state)
         if by is not None:
+            # Confirmed errors belong to circuits, not to families.
             trait = trait_of(by)
             write_family_plot(families_of(state, trait), state, trait, Path(file), size=print_size)
             return

@@ -135,6 +135,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return logarithms of the probabilities (samples, classes), finite even where a probability rounds to 0."""
+        # The logarithm of a probability that has rounded to 0 would be infinite.
         logarithms: NDArray[np.float64] = log_softmax(self._scores(X), axis=1)
         return logarithms
 

@@ -58,6 +58,7 @@ def families_of(state: SearchState, by: Trait) -> list[Family]:
     race = state.study.description.race
     if race is None:
         raise ConfigError("--by compares families of circuits by the bounds of a race, but the study is a search; leave it out")
+    # Without trials there are no arrays to compare.
     check_successful(state)
     families = compare_families(state.candidates, by, epsilon=race.bound)
     if not families:
