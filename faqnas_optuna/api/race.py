@@ -72,17 +72,17 @@ def race(
             raise ConfigError("a race decides itself how often it trains each circuit; leave out repeats")
     elif settings:
         raise ConfigError(f"without data a race continues with its stored settings; leave out {next(iter(settings))}")
-    request = RaceRequest.checked(
-        study or f"{default_name(protocol.dataset if protocol else '')}.race",
-        protocol,
-        source,
+    request = RaceRequest(
+        name=study or f"{default_name(protocol.dataset if protocol else '')}.race",
+        config=protocol,
+        data=source,
         trainings=trainings,
         seconds=seconds,
         within=within,
         sample=sample,
         among=among,
         resplit=resplit,
-    )
+    ).checked()
     # Findings are warned of at the line of the call.
     on_data = warn_of_findings if check else lambda *_: None
     timeouts = WorkerTimeouts(database_timeout_s=database_timeout_s)

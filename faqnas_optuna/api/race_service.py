@@ -75,46 +75,23 @@ class RaceRequest:
     resplit: bool = False
     """Whether each training has a new split of the samples outside the test part."""
 
-    @classmethod
-    def checked(
-        cls,
-        name: str,
-        config: StudyConfig | None,
-        data: DataSource,
-        *,
-        trainings: int | None,
-        seconds: float | None,
-        within: float | None,
-        sample: int | None,
-        among: str | None,
-        resplit: bool,
-    ) -> Self:
-        """Check the arguments of a call from Python.
+    def checked(self) -> Self:
+        """Return this request of a call from Python, after checking its numbers.
 
         Raises:
-            ConfigError: Two arguments exclude each other, or a number is out of its range.
+            ConfigError: Two values exclude each other, or a number is out of its range.
         """
-        check_range("trainings", trainings, 1)
-        check_range("sample", sample, 2)
-        if seconds is not None and not 0 < seconds < math.inf:
-            raise ConfigError(f"seconds must be greater than 0, and finite; it is {seconds}")
-        if within is not None and not 0 < within <= 1:
-            raise ConfigError(f"within must be greater than 0, and at most 1; it is {within}")
-        if trainings and seconds:
+        check_range("trainings", self.trainings, 1)
+        check_range("sample", self.sample, 2)
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise ConfigError(f"seconds must be greater than 0, and finite; it is {self.seconds}")
+        if self.within is not None and not 0 < self.within <= 1:
+            raise ConfigError(f"within must be greater than 0, and at most 1; it is {self.within}")
+        if self.trainings and self.seconds:
             raise ConfigError("trainings and seconds both set the budget of the first stage; leave one of them out")
-        if sample and among:
+        if self.sample and self.among:
             raise ConfigError("sample and among both choose the circuits of the race; leave one of them out")
-        return cls(
-            name=name,
-            config=config,
-            data=data,
-            trainings=trainings,
-            seconds=seconds,
-            within=within,
-            sample=sample,
-            among=among,
-            resplit=resplit,
-        )
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

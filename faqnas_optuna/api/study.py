@@ -186,17 +186,17 @@ class Study(StudyReader):
             raise ConfigError(f"study {self.name!r} is a race, which keeps its circuits; leave out among")
         # A race decides itself how often it trains each circuit.
         training = self.config.training.model_copy(update={"repeats": 1})
-        request = RaceRequest.checked(
-            self.name if is_race else name or f"{self.name}.race",
-            None if is_race else self.config.model_copy(update={"training": training}),
-            self._data if is_race else self._data_of_search(),
+        request = RaceRequest(
+            name=self.name if is_race else name or f"{self.name}.race",
+            config=None if is_race else self.config.model_copy(update={"training": training}),
+            data=self._data if is_race else self._data_of_search(),
             trainings=trainings,
             seconds=seconds,
             within=within,
             sample=sample,
             among=self.name if among else None,
             resplit=resplit,
-        )
+        ).checked()
         grace_s = WorkerTimeouts.grace_s
         with self._execution(workers or cores(), dask, grace_s, database_timeout_s) as execution, race_bar(progress) as update:
             run = run_race(request, execution, program_hooks(progress), on_progress=update)
@@ -296,7 +296,7 @@ class Study(StudyReader):
     def _data_of_search(self) -> DataSource:
         """Return the data of the study as they are now, after checking that they have not changed."""
         with using(self._url):
-            splits = self._data.load_for(self._search)
+            splits = self._data.load_for(search_of(self._search))
         # The paths of the files are stored with the next study, too.
         return replace(self._data, files=self._data.files or self._search.description.files, samples=splits)
 

@@ -6,7 +6,7 @@ applies to a test file. The preprocessing is fitted on the training part.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -117,7 +117,10 @@ def splits_of(
         rows = divide(y, classes, groups, given_parts, seed)
     problems.check()
     raw = _raw_features(columns, rows["train"], name)
-    samples = Samples(raw=raw, y=y, rows=rows, fit=_fit_of(columns, config.pca), groups=groups)
+    numbers = tuple(column.name for column in columns if not column.is_text)
+    categories = tuple(column.name for column in columns if column.is_text)
+    fit_columns = partial(fit, numbers=numbers, categories=categories, pca=config.pca)
+    samples = Samples(raw=raw, y=y, rows=rows, fit=fit_columns, groups=groups)
     preprocessing = samples.fit(raw.rows(rows["train"]))
     preprocessing.check(raw, name=name)
     parts = {part: samples.split(preprocessing, indices) for part, indices in rows.items()}
@@ -297,16 +300,6 @@ def _raw_features(columns: Sequence[Column], train: NDArray[np.int64], name: str
             f"{name}: columns without any value in the training part: {_first_names(empty)}; leave them out with {options}"
         )
     return table_of(columns, len(columns[0].values))
-
-
-def _fit_of(columns: Sequence[Column], pca: int | None) -> Callable[[RawFeatures], Preprocessing]:
-    """Return the function that fits a preprocessing of these columns."""
-    return partial(
-        fit,
-        numbers=tuple(column.name for column in columns if not column.is_text),
-        categories=tuple(column.name for column in columns if column.is_text),
-        pca=pca,
-    )
 
 
 def _describe_columns(

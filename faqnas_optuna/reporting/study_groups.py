@@ -22,7 +22,6 @@ from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.pareto import log_hypervolume
 from faqnas_optuna.study.state import SearchState
-from faqnas_optuna.wording import counted
 
 IMPLIED = ("study", "seed", "split_seed", "objectives", "front")
 """Settings in which the studies of a group may differ, and those that the name of the algorithm implies."""
@@ -182,7 +181,7 @@ def write_groups_plot(groups: Sequence[StudyGroup], path: Path, *, size: Size | 
         OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
     """
     states = [state for group in groups for state in group.states]
-    title = f"fronts of {counted(len(states), 'study').replace('studys', 'studies')}"
+    title = f"fronts of {len(states):,} {'study' if len(states) == 1 else 'studies'}"
     has_bands = any(len(group.states) > 1 for group in groups)
     end = max(float(front[:, 0].max()) for group in groups for front in group.fronts)
     write_staircase_plot(

@@ -106,6 +106,9 @@ def test_verdicts_on_families_are_a_data_frame(tmp_path: Path, monkeypatch: pyte
     found = search("iris", space=SPACE, epochs=1, population=2, generations=1)
     with pytest.raises(ConfigError, match="the study is a search"):
         found.families()
+    found.confirm(top=1, epochs=1, repeats=1)
+    with pytest.raises(ConfigError, match="has no front: it confirms circuits of .iris."):
+        Study.load(f"{found.name}.confirm").race()
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,7 @@ def test_verdicts_on_families_are_a_data_frame(tmp_path: Path, monkeypatch: pyte
         ({"trainings": 0}, "trainings must be at least 1; it is 0"),
         ({"seconds": 0}, "seconds must be greater than 0, and finite; it is 0"),
         ({"seconds": float("nan")}, "seconds must be greater than 0, and finite; it is nan"),
+        ({"trainings": float("nan")}, "trainings must be a whole number; it is nan"),
         ({"trainings": 100.5}, "trainings must be a whole number; it is 100.5"),
         ({"within": 1.5}, "within must be greater than 0, and at most 1; it is 1.5"),
         ({"sample": 1}, "sample must be at least 2; it is 1"),
