@@ -56,6 +56,19 @@ class CountedGates(StrEnum):
     """All but the inert gates (`circuits.effective`)."""
 
 
+class Sampler(StrEnum):
+    """Algorithm that suggests the genomes of a search, from Optuna."""
+
+    NSGA2 = "nsga2"
+    """Genetic algorithm NSGA-II (paper)."""
+    NSGA3 = "nsga3"
+    """Genetic algorithm NSGA-III."""
+    TPE = "tpe"
+    """Tree-structured Parzen estimator."""
+    RANDOM = "random"
+    """Random genomes."""
+
+
 class Objectives(StrEnum):
     """Values by which the search selects parents; the front always has both."""
 
@@ -170,8 +183,10 @@ class DataConfig(_Section):
 
 
 class SearchConfig(_Section):
-    """Settings of NSGA-II and its stopping rules."""
+    """Settings of the sampler and the stopping rules."""
 
+    sampler: Sampler = Sampler.NSGA2
+    """Algorithm that suggests genomes (paper: nsga2)."""
     population: Annotated[int, Field(ge=2, le=10_000)] = 20
     """Successful trials per generation (ours; the paper does not state its own)."""
     generations: Annotated[int, Field(ge=1, le=100_000)] = 8
@@ -188,6 +203,20 @@ class SearchConfig(_Section):
     """Probability that a child is crossed over rather than cloned (paper)."""
     mutation: Probability = 0.2
     """Probability that a gene is resampled (paper)."""
+
+    @model_validator(mode="after")
+    def _selects_parents(self) -> Self:
+        if self.objectives is Objectives.ERROR and self.sampler in (Sampler.TPE, Sampler.RANDOM):
+            raise ValueError(f"{self.sampler} selects no parents; leave out objectives, or take the sampler nsga2 or nsga3")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit the paper's sampler, so that stored configurations stay comparable."""
+        settings: dict[str, Any] = dump(self)
+        if self.sampler is Sampler.NSGA2:
+            del settings["sampler"]
+        return settings
 
 
 class TrainingConfig(_Section):

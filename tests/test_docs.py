@@ -263,6 +263,8 @@ def test_the_settings_are_those_of_the_program() -> None:
     options = {parameter.opts[0]: parameter for parameter in cli.commands["start"].params}
     config = StudyConfig(dataset="wine")
     settings = {**config.model_dump(mode="json"), "cost": config.cost}
+    # The paper's sampler is left out of stored settings.
+    settings["search"] = {"sampler": config.search.sampler, **settings["search"]}
     space = settings.pop("space")
     defaults = {name: value for name, value in settings.items() if not isinstance(value, dict)}
     for section in ("data", "search", "training"):

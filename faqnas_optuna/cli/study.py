@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 @data_options
 @setting_option("--seed", StudyConfig, help="Random seed of search, training and split.")
 @split_seed_option
+@setting_option("--sampler", SearchConfig, help="Algorithm that suggests the genomes.")
 @setting_option("--population", SearchConfig, help="Successful trials per generation.")
 @setting_option("--generations", SearchConfig, help="Maximum number of generations.")
 @setting_option("--patience", SearchConfig, help="Stop after N generations without improvement.")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, RandomSampler
 from optuna.trial import FrozenTrial
 
 from faqnas_optuna.circuits.effective import effective_circuit
@@ -17,7 +17,7 @@ from faqnas_optuna.config import Objectives, SearchConfig
 from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.literals import WHOLE
-from faqnas_optuna.study.sampler import SeededNSGAIISampler
+from faqnas_optuna.study.sampler import SeededSampler, tpe_sampler
 
 PAPER = SearchConfig()
 """Settings of the paper, which are the defaults."""
@@ -74,7 +74,7 @@ def _distinct() -> Sequence[Genome]:
 
 def _paper(seed: int, objectives: Objectives = Objectives.BOTH) -> BaseSampler:
     """Return the sampler of a search with the paper's settings."""
-    return SeededNSGAIISampler(PAPER.model_copy(update={"objectives": objectives}), GENES, seed=seed)
+    return SeededSampler(PAPER.model_copy(update={"objectives": objectives}), GENES, seed=seed)
 
 
 def _nsga3(seed: int) -> BaseSampler:
@@ -110,12 +110,7 @@ SEARCHERS = {
             description="random circuits without repetition",
             sampler=lambda seed: DistinctSampler(seed=seed),
         ),
-        # Multivariate, since sampling one gene at a time would take nine times as long.
-        Searcher(
-            name="tpe",
-            description="Optuna's TPESampler, multivariate",
-            sampler=lambda seed: TPESampler(seed=seed, multivariate=True),
-        ),
+        Searcher(name="tpe", description="Optuna's TPESampler, multivariate", sampler=tpe_sampler),
         Searcher(name="race", description="Pareto halving: race, first stage", sampler=None),
         Searcher(name="nsga3", description="Optuna's NSGAIIISampler, with the paper's settings", sampler=_nsga3),
         Searcher(name="gp", description="Optuna's GPSampler, which takes minutes", sampler=lambda seed: GPSampler(seed=seed)),

@@ -15,10 +15,10 @@ from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.study.metadata import ConfirmationPlan, Finalist
-from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.records import INTERRUPTED, Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
-from faqnas_optuna.study.state import INTERRUPTED, candidates_of_trials, read_state
+from faqnas_optuna.study.state import candidates_of_trials, read_state
 
 SUFFIX = ".confirm"
 """Suffix appended to the name of a search to form the default name of its confirmation."""

@@ -23,7 +23,7 @@ from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.pareto import log_hypervolume
 from faqnas_optuna.study.state import SearchState
 
-IMPLIED = ("study", "seed", "split_seed", "objectives", "front")
+IMPLIED = ("study", "seed", "split_seed", "sampler", "objectives", "front")
 """Settings in which the studies of a group may differ, and those that the name of the algorithm implies."""
 QUARTILES = (0.25, 0.5, 0.75)
 
@@ -98,7 +98,7 @@ def searcher_of(description: Description) -> str:
     search = description.config.search
     error = "-error" if search.objectives is Objectives.ERROR else ""
     pooled = "-pooled" if search.front is ErrorEstimate.POOLED else ""
-    return f"nsga2{error}{pooled}"
+    return f"{search.sampler}{error}{pooled}"
 
 
 def _traits(name: str, description: Description) -> dict[str, str]:

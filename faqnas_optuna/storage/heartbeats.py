@@ -43,6 +43,8 @@ BEATS_IN_GRACE = 6
 """Number of heartbeats in a grace period."""
 MAX_RETRIES = 2
 """Maximum number of times that a trial is requeued."""
+RETRY_HISTORY = "retry_history"
+"""Name of Optuna's system attribute with the numbers of the trials that a trial repeats."""
 FAILURE = "failure"
 """Name of the attribute that holds the reason of a failed trial."""
 GIVEN_UP = "given up"
@@ -389,7 +391,7 @@ def _retry_of(trial: FrozenTrial) -> FrozenTrial | None:
 
     The attributes that link the two are those of Optuna's `RetryHeartbeatStaleTrialCallback`.
     """
-    history = [*trial.system_attrs.get("retry_history", []), trial.number]
+    history = [*trial.system_attrs.get(RETRY_HISTORY, []), trial.number]
     # Without system attributes, the trial was neither queued by a user nor given a generation. Any new trial replaces it.
     if len(history) > MAX_RETRIES or not trial.system_attrs:
         return None
@@ -399,5 +401,5 @@ def _retry_of(trial: FrozenTrial) -> FrozenTrial | None:
         distributions=trial.distributions,
         # The worker may have died after it stored an error and before it failed the trial.
         user_attrs={name: value for name, value in trial.user_attrs.items() if name != FAILURE},
-        system_attrs={"failed_trial": trial.number, **trial.system_attrs, "retry_history": history},
+        system_attrs={"failed_trial": trial.number, **trial.system_attrs, RETRY_HISTORY: history},
     )

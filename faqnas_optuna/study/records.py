@@ -4,15 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Self, get_type_hints
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import ErrorEstimate, Score, StudyConfig
+from faqnas_optuna.signals import Interruption
+from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP, MAX_RETRIES, RETRY_HISTORY
 from faqnas_optuna.training.values import Costs, ValidationScores
 
 GENERATION_KEY = "NSGAIISampler:generation"
 """Name of the system attribute in which Optuna's sampler stores the generation of a trial."""
+PLACE_KEY = "faqnas:place"
+"""Name of the system attribute with the place of a trial, where that is not its number."""
+INTERRUPTED = (KeyboardInterrupt.__name__, Interruption.__name__)
+"""Beginnings of the reason of a trial that a signal ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,8 @@ class Candidate:
 
     trial: int
     """Number of the trial."""
+    place: int
+    """Place of the trial, by which ties are decided."""
     generation: int | None
     """Generation of the trial, from 0; None if the sampler has not assigned one."""
     genome: Genome
@@ -143,6 +151,7 @@ class Candidate:
         record = TrialRecord.from_attributes(trial.user_attrs)
         return cls(
             trial=trial.number,
+            place=place_of(trial),
             generation=generation_of(trial),
             genome=Genome.from_params(trial.params),
             # On a device, the first objective is -ln ESP.
@@ -157,3 +166,23 @@ def generation_of(trial: FrozenTrial) -> int | None:
     """Return the generation of a trial, from 0; None if the sampler has not assigned one."""
     generation: int | None = trial.system_attrs.get(GENERATION_KEY)
     return generation
+
+
+def place_of(trial: FrozenTrial) -> int:
+    """Return the number that a trial would have in a synchronous search without interruptions."""
+    history = trial.system_attrs.get(RETRY_HISTORY, [trial.number])
+    place: int = trial.system_attrs.get(PLACE_KEY, history[0])
+    return place
+
+
+def leaves_place(trial: FrozenTrial) -> bool:
+    """Return whether a trial has ended without result by no fault of its own, so that a new trial takes its place."""
+    # A requeued trial keeps its place. A genome that has ended several workers, for example by its memory, is not repeated.
+    is_used_up = len(trial.system_attrs.get(RETRY_HISTORY, ())) >= MAX_RETRIES
+    return trial.state is TrialState.FAIL and not is_error(trial) and not is_used_up
+
+
+def is_error(trial: FrozenTrial) -> bool:
+    """Return whether a failed trial ended with an error, not by a signal or the death of its worker."""
+    reason: str | None = trial.user_attrs.get(FAILURE)
+    return reason is not None and not reason.startswith((*INTERRUPTED, GIVEN_UP))

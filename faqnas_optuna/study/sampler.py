@@ -1,21 +1,24 @@
-"""Optuna's NSGA-II with randomness that depends only on the study's seed and the trial's number."""
+"""Optuna's samplers with randomness that depends only on the study's seed and the trial."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from itertools import count
 from typing import Any
 
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseGASampler, BaseSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.genome import GeneValue
-from faqnas_optuna.config import Objectives, SearchConfig
+from faqnas_optuna.config import Objectives, Sampler, SearchConfig
 from faqnas_optuna.storage.opening import finished_trials, fresh_reads
 from faqnas_optuna.storage.optuna_internals import storage_of, trial_id_of
-from faqnas_optuna.study.records import GENERATION_KEY, generation_of
+from faqnas_optuna.study.records import GENERATION_KEY, PLACE_KEY, generation_of, leaves_place, place_of
 from faqnas_optuna.study.stopping import full_generations
 
 MIN_PARENTS = 2
@@ -67,11 +70,11 @@ VIEWS: dict[Objectives, Callable[[FrozenTrial], FrozenTrial]] = {
     Objectives.BOTH: _unchanged,
     Objectives.ERROR: _with_equal_cost,
 }
-"""Function that returns a trial with the values by which NSGA-II selects it."""
+"""Function that returns a trial with the values by which a genetic algorithm selects it."""
 
 
-class _RememberingNSGAIISampler(NSGAIISampler):
-    """NSGA-II that remembers trials and parents instead of reading all of them for every trial."""
+class _Remembering(BaseGASampler):
+    """Genetic algorithm that remembers trials and parents instead of reading all of them for every trial."""
 
     def __init__(self, memory: _Memory, objectives: Objectives, **settings: Any) -> None:
         super().__init__(**settings)
@@ -107,19 +110,31 @@ class _RememberingNSGAIISampler(NSGAIISampler):
         return parents
 
     def _view_all(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-        """Return trials sorted by number, with the values by which NSGA-II selects them."""
-        return [self._view(trial) for trial in sorted(trials, key=lambda trial: trial.number)]
+        """Return trials sorted by place, with the values by which the algorithm selects them."""
+        return [self._view(trial) for trial in sorted(trials, key=place_of)]
 
 
-class SeededNSGAIISampler(BaseSampler):
-    """NSGA-II that continues after an interruption as if there had been none, and whose workers never repeat each other.
+class _RememberingNSGAIISampler(_Remembering, NSGAIISampler):
+    """NSGA-II that remembers trials and parents."""
 
-    `NSGAIISampler` seeds its generator once, when it is created. A resumed study would repeat its first trials, and workers
-    with the same seed would suggest the same genomes. Here every trial has its own sampler, seeded from (seed, trial number),
-    and the generations and parents are in the storage.
+
+class _RememberingNSGAIIISampler(_Remembering, NSGAIIISampler):
+    """NSGA-III that remembers trials and parents."""
+
+
+class SeededSampler(BaseSampler):
+    """Sampler that continues after an interruption as if there had been none, and whose workers never repeat each other.
+
+    Optuna's samplers seed their generators once, when they are created. A resumed study would repeat its first trials, and
+    workers with the same seed would suggest the same genomes. Here every trial has its own sampler, seeded from
+    (seed, trial number), and the generations and parents are in the storage. Every sampler has generations, by which a search
+    stops, though only the genetic algorithms select parents from them.
+
+    In a synchronous search the place of a trial replaces its number: a trial that repeats a lost one has its place, so that
+    the search suggests the same genomes whichever workers die.
 
     Args:
-        config: Population size and probabilities.
+        config: Sampler, population size and probabilities.
         genes: Choices of every gene. Optuna would infer them from finished trials, in a time that grows with their number.
         seed: Random seed of the study.
         counts: Returns whether a successful trial counts as a member of its generation.
@@ -138,33 +153,53 @@ class SeededNSGAIISampler(BaseSampler):
         # As in Optuna's samplers, `sample_independent` handles a gene with only one choice.
         self._space = {gene: CategoricalDistribution(choices) for gene, choices in genes.items() if len(choices) > 1}
         self._memory = _Memory(counts)
-        self._nsga2, self._random = self._samplers(trial_number=0)
+        self._seed_samplers(place=0)
 
-    def _samplers(self, *, trial_number: int) -> tuple[NSGAIISampler, RandomSampler]:
-        """Return the samplers of a trial: one for crossover and mutation, and one for genes drawn at random."""
+    def _seed_samplers(self, *, place: int) -> None:
+        """Create the samplers of a trial: one for genes that depend on other trials, and one for genes drawn at random."""
         # `NSGAIISampler` contains a random sampler with the same seed. Both start with every trial here, so the random number
         # that decides on a crossover would also decide the first drawn gene.
-        nsga2_seed, random_seed = np.random.SeedSequence([self._seed, trial_number]).generate_state(2)
-        nsga2 = _RememberingNSGAIISampler(
-            self._memory,
-            self._config.objectives,
-            population_size=self._config.population,
-            crossover_prob=self._config.crossover,
-            mutation_prob=self._config.mutation,
-            seed=int(nsga2_seed),
-        )
-        return nsga2, RandomSampler(seed=int(random_seed))
+        relative_seed, random_seed = map(int, np.random.SeedSequence([self._seed, place]).generate_state(2))
+        self._genetic = self._genetic_algorithm(relative_seed)
+        self._random = RandomSampler(seed=random_seed)
+        self._relative: BaseSampler = self._genetic
+        if self._config.sampler is Sampler.RANDOM:
+            self._relative = self._random
+        elif self._config.sampler is Sampler.TPE:
+            self._relative = tpe_sampler(relative_seed)
+
+    def _genetic_algorithm(self, seed: int) -> _Remembering:
+        """Return the genetic algorithm; it also assigns the generations of the other samplers."""
+        is_nsga3 = self._config.sampler is Sampler.NSGA3
+        make = _RememberingNSGAIIISampler if is_nsga3 else _RememberingNSGAIISampler
+        with warnings.catch_warnings():
+            # Optuna marks NSGA-III as experimental, which its user has chosen.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return make(
+                self._memory,
+                self._config.objectives,
+                population_size=self._config.population,
+                crossover_prob=self._config.crossover,
+                mutation_prob=self._config.mutation,
+                seed=seed,
+            )
 
     # Optuna calls the methods below in this order for every trial.
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._nsga2, self._random = self._samplers(trial_number=trial.number)
+        place = trial.number
+        # Otherwise trials depend on the timing of the workers anyway, and those of other workers may be unread.
+        if self._config.synchronous:
+            place = _assign_place(study, trial)
+        self._seed_samplers(place=place)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # A copy, because Optuna may change what it gets.
         return dict(self._space)
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
-        return self._nsga2.sample_relative(study, trial, search_space)
+        # Stores the generation of the trial, which each sampler needs.
+        self._genetic.get_trial_generation(study, trial)
+        return self._relative.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -172,4 +207,28 @@ class SeededNSGAIISampler(BaseSampler):
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self._nsga2.after_trial(study, trial, state, values)
+        self._relative.after_trial(study, trial, state, values)
+
+
+def tpe_sampler(seed: int) -> TPESampler:
+    """Return Optuna's TPE sampler."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        # Multivariate, since sampling one gene at a time would take nine times as long.
+        return TPESampler(seed=seed, multivariate=True)
+
+
+def _assign_place(study: Study, trial: FrozenTrial) -> int:
+    """Return the place of a trial, and store it if it is not the number of the trial.
+
+    The caller holds the lock of the study and has read its trials.
+    """
+    if place_of(trial) != trial.number:
+        # A requeued trial has its place already.
+        return place_of(trial)
+    others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+    taken = {place_of(other) for other in others if not leaves_place(other)}
+    place = next(place for place in count() if place not in taken)
+    if place != trial.number:
+        storage_of(study).set_trial_system_attr(trial_id_of(trial), PLACE_KEY, place)
+    return place

@@ -22,7 +22,7 @@ from faqnas_optuna.study.cost_range import cost_range
 from faqnas_optuna.study.lifecycle import last_resumption, may_all_fail, write_stop
 from faqnas_optuna.study.metadata import Description, utc_now
 from faqnas_optuna.study.records import TrialRecord
-from faqnas_optuna.study.sampler import SeededNSGAIISampler
+from faqnas_optuna.study.sampler import SeededSampler
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.status import study_status
 from faqnas_optuna.study.stopping import SearchFacts, Stop, StopReason, decide, ready_to_close, refusal_to_resume
@@ -42,7 +42,7 @@ class Search(StoredStudy[SearchState]):
         """Return the search of an Optuna study, whose sampler is replaced by ours."""
         config = description.config
         # Trials that other programs have added must not become parents: they may lack genes, or have other values.
-        study.sampler = SeededNSGAIISampler(
+        study.sampler = SeededSampler(
             config.search, config.space.genes, seed=config.seed, counts=lambda trial: cls.result_attribute in trial.user_attrs
         )
         return cls(study=study, description=description)

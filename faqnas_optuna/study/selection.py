@@ -63,7 +63,7 @@ class SelectionRule:
         return f"{self.rule}:{self.within:g}" if self.rule is Rule.CHEAPEST_WITHIN else str(self.rule)
 
     def choose(self, front: Sequence["Candidate"]) -> "Candidate":
-        """Return the selected circuit; of circuits with equal values, the one with the lowest trial number.
+        """Return the selected circuit; of circuits with equal values, the one with the lowest place.
 
         The knee is the point of the front farthest below the straight line from its cheapest point to its most accurate point,
         with both axes scaled to 1 between the two (Das 1999, DOI 10.1007/BF01195985). For a point with cost F and validation
@@ -76,8 +76,8 @@ class SelectionRule:
         """
         # The further keys decide ties, so that the choice does not depend on the order of the front.
         if self.rule is Rule.KNEE:
-            return min(front, key=lambda point: (-_below_line(point, front), point.val_error, point.trial))
-        return min(self._near_lowest(front), key=lambda point: (point.cost, point.val_error, point.trial))
+            return min(front, key=lambda point: (-_below_line(point, front), point.val_error, point.place))
+        return min(self._near_lowest(front), key=lambda point: (point.cost, point.val_error, point.place))
 
     def why(self, front: Sequence["Candidate"], *, cost_with_name: Callable[[float], str]) -> str:
         """Explain the choice, as the continuation of a sentence after a colon.

@@ -12,12 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.config import ErrorEstimate
-from faqnas_optuna.signals import Interruption
-from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import batched
 from faqnas_optuna.storage.optuna_internals import study_id_of
 from faqnas_optuna.study.pareto import linear_hypervolume, log_hypervolume, non_dominated
-from faqnas_optuna.study.records import Candidate, generation_of
+from faqnas_optuna.study.records import Candidate, generation_of, is_error, place_of
 from faqnas_optuna.study.stopping import Failure, Point, full_generations
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.pooling import pooled_errors
@@ -26,8 +24,6 @@ RECENT = 30
 """Number of recent trials from which the pace is computed."""
 PAUSE_S = 30
 """Seconds between the ends of two trials, beyond twice the longest recent training, from which the gap counts as a pause."""
-INTERRUPTED = (KeyboardInterrupt.__name__, Interruption.__name__)
-"""Beginnings of the reason of a trial that a signal ended."""
 
 
 class StudyState(ABC):
@@ -80,7 +76,7 @@ class StudyState(ABC):
         # in `_add`.
         failed = [trial for trial in new if trial.state is TrialState.FAIL]
         self.failed += len(failed)
-        errors = [trial for trial in failed if _is_error(trial.user_attrs.get(FAILURE))]
+        errors = [trial for trial in failed if is_error(trial)]
         self.errors += [trial.number for trial in errors]
         self.failing += errors
         complete = [trial for trial in new if self.study.has_result(trial)]
@@ -185,7 +181,7 @@ class SearchState(StudyState):
             front = [candidate for candidate, is_member in zip(candidates, is_on_front, strict=True) if is_member]
         else:
             front = self._as_trained(self._front)
-        return sorted(front, key=lambda candidate: (candidate.cost, candidate.trial))
+        return sorted(front, key=lambda candidate: (candidate.cost, candidate.place))
 
     @property
     def front_size(self) -> int | None:
@@ -283,13 +279,8 @@ def _pooled(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _keep_first(trials: dict[str, FrozenTrial], digest: str, trial: FrozenTrial) -> None:
-    """Store a trial under its circuit's digest unless a trial with a lower number is there."""
-    # Trials do not finish in the order of their numbers.
+    """Store a trial under its circuit's digest unless a trial with a lower place is there."""
+    # Trials do not finish in the order of their numbers, and requeued ones have higher numbers than their places.
     earlier = trials.get(digest)
-    if earlier is None or trial.number < earlier.number:
+    if earlier is None or place_of(trial) < place_of(earlier):
         trials[digest] = trial
-
-
-def _is_error(failure: str | None) -> bool:
-    """Return whether the reason of a failed trial is an error, not a signal or the death of its worker."""
-    return failure is not None and not failure.startswith((*INTERRUPTED, GIVEN_UP))

@@ -32,7 +32,7 @@ def front(*points: tuple[int, float]) -> list[Candidate]:
     """Return circuits with the given (quantum FLOPs, validation error), as trials numbered from 0."""
     record = TrialRecord.from_attributes({})
     return [
-        Candidate(trial=number, generation=0, genome=GENOME, quantum_flops=flops, val_error=error, record=record)
+        Candidate(trial=number, place=number, generation=0, genome=GENOME, quantum_flops=flops, val_error=error, record=record)
         for number, (flops, error) in enumerate(points)
     ]
 

@@ -31,7 +31,7 @@ def candidate(trial: int, genome: Genome, *, flops: int, error: float, deviation
         worker="test:1",
         reused_from=None,
     )
-    return Candidate(trial=trial, generation=0, genome=genome, quantum_flops=flops, val_error=error, record=record)
+    return Candidate(trial=trial, place=trial, generation=0, genome=genome, quantum_flops=flops, val_error=error, record=record)
 
 
 def description_of(config: StudyConfig) -> Description:
