@@ -162,7 +162,7 @@ def run_race(
     storage, study = _existing(request, execution, hooks)
     if study:
         check_request(study, trainings=request.trainings, sample=request.sample, among=request.among, resplit=request.resplit)
-        if _is_done(study, request.within):
+        if is_done(study, request.within):
             return RaceRun(study=study)
         splits = request.data.load_for(study)
         config = study.config
@@ -308,7 +308,7 @@ def _given_config(request: RaceRequest) -> StudyConfig:
     return request.config
 
 
-def _is_done(study: RaceStudy, within: float | None) -> bool:
+def is_done(study: RaceStudy, within: float | None) -> bool:
     """Return whether a race has the requested result already."""
     race = study.race
     return race.is_complete and (within is None or race.epsilon <= within)

@@ -65,13 +65,17 @@ def terminal_hooks(url: str) -> "Hooks":
 
 
 @contextmanager
-def show_states(*, quiet: bool = False) -> Iterator["OnTrial"]:
-    """Show the progress of a study on stderr."""
+def show_states(*, quiet: bool = False, prefix: str = "") -> Iterator["OnTrial"]:
+    """Show the progress of a study on stderr.
+
+    Args:
+        prefix: Text before the name of the study.
+    """
     from faqnas_optuna.cli.console import show_progress
 
     with show_progress(quiet=quiet) as update:
         # The console shows progress of any kind and knows nothing of studies.
-        yield lambda state: update(state.study.progress(state))
+        yield lambda state: update(state.study.progress(state).after(prefix))
 
 
 def _run_forked(url: str, work: Callable[[], int]) -> int:

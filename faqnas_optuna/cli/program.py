@@ -9,6 +9,7 @@ from faqnas_optuna import __version__
 from faqnas_optuna.cli.compare import compare
 from faqnas_optuna.cli.confirm import confirm
 from faqnas_optuna.cli.enumeration import enumerate_space
+from faqnas_optuna.cli.experiment import experiment
 from faqnas_optuna.cli.export import export, predict
 from faqnas_optuna.cli.inspect import pareto, show
 from faqnas_optuna.cli.options import HELP_SETTINGS
@@ -52,6 +53,7 @@ for command in (
     space,
     enumerate_space,
     compare,
+    experiment,
     dashboard,
     datasets,
     doctor,

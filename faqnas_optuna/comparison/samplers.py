@@ -22,6 +22,8 @@ from faqnas_optuna.study.sampler import SeededSampler, tpe_sampler
 PAPER = SearchConfig()
 """Settings of the paper, which are the defaults."""
 MAX_REPEATS = 100
+RACE = "race"
+"""Name of the algorithm that is no sampler."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ SEARCHERS = {
             sampler=lambda seed: DistinctSampler(seed=seed),
         ),
         Searcher(name="tpe", description="Optuna's TPESampler, multivariate", sampler=tpe_sampler),
-        Searcher(name="race", description="Pareto halving: race, first stage", sampler=None),
+        Searcher(name=RACE, description="Pareto halving: race, first stage", sampler=None),
         Searcher(name="nsga3", description="Optuna's NSGAIIISampler, with the paper's settings", sampler=_nsga3),
         Searcher(name="gp", description="Optuna's GPSampler, which takes minutes", sampler=lambda seed: GPSampler(seed=seed)),
     )

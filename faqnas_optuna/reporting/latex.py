@@ -61,19 +61,29 @@ MOST_IN_FOOTNOTESIZE = 8
 
 
 def table(
-    headings: Sequence[Latex], rows: Sequence[Sequence[Latex]], *, caption: Latex, label: str, origin: Mapping[str, Any]
+    headings: Sequence[Latex],
+    rows: Sequence[Sequence[Latex]],
+    *,
+    caption: Latex,
+    label: str,
+    origin: Mapping[str, Any],
+    text_first: bool = False,
 ) -> str:
     """Return a table float as wide as the text; in documents of two columns it spans both.
 
     Args:
-        headings: Headings of the columns: numbers first, one column of text last.
+        headings: Headings of the columns: numbers first, one column of text last; the text first if `text_first`.
         rows: Cells of each row, one per heading.
         label: Label for `ref`, without the prefix `tab:`. Characters other than ASCII letters, digits, `.` and `-` become `-`.
         origin: Source of the values, written into a comment.
     """
     numbers = len(headings) - 1
-    layout = _text_beside if numbers <= MOST_BESIDE_TEXT else _text_below
-    package, lines = layout(headings, rows)
+    if text_first:
+        package, lines = _text_beside(headings, rows, f"{TEXT}{'r' * numbers}")
+    elif numbers <= MOST_BESIDE_TEXT:
+        package, lines = _text_beside(headings, rows, f"{'r' * numbers}{TEXT}")
+    else:
+        package, lines = _text_below(headings, rows)
     lines = [
         rf"% Needs \usepackage{{booktabs,{package}}}.",
         # JSON escapes line breaks within strings, so the comment cannot end early.
@@ -90,10 +100,10 @@ def table(
     return "\n".join(lines) + "\n"
 
 
-def _text_beside(headings: Sequence[Latex], rows: Sequence[Sequence[Latex]]) -> tuple[str, list[str]]:
+def _text_beside(headings: Sequence[Latex], rows: Sequence[Sequence[Latex]], specification: str) -> tuple[str, list[str]]:
     """Return the package and the lines of a table with the text in a column of its own."""
     lines = [
-        rf"\begin{{tabularx}}{{\linewidth}}{{{'r' * (len(headings) - 1)}{TEXT}}}",
+        rf"\begin{{tabularx}}{{\linewidth}}{{{specification}}}",
         r"\toprule",
         _row(headings),
         r"\midrule",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.matplotlib_front import legend_below, prepare, styled
 from faqnas_optuna.reporting.plotly_front import check_plot_file, layout, write_figure
-from faqnas_optuna.reporting.sizes import Size
+from faqnas_optuna.reporting.sizes import Form, Size
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as PrintedFigure
     from plotly.graph_objects import Figure
 
@@ -67,17 +68,30 @@ def _printed(staircases: Sequence[Staircase], plot: FrontPlot, size: Size, band_
         figure = Figure(figsize=form.inches, layout="constrained")
         axes = figure.subplots()
         prepare(axes, plot, form)
-        handles: list[Any] = []
-        for index, staircase in enumerate(staircases):
-            colour = COLOURS[index % len(COLOURS)]
-            axes.fill_between(*staircase.band, step="post", color=colour, alpha=BAND_OPACITY, linewidth=0)
-            steps: dict[str, Any] = {"drawstyle": "steps-post", "color": colour, "linewidth": form.line_pt}
-            handles += axes.plot(staircase.costs, staircase.errors, **steps, label=staircase.name)
+        handles = draw_staircases(axes, staircases, form)
         if band_name:
             # An entry without a mark.
             handles += axes.plot([], [], linestyle="", label=band_name)
         legend_below(figure, handles)
     return figure
+
+
+def draw_staircases(
+    axes: "Axes", staircases: Sequence[Staircase], form: Form, *, order: Sequence[str] | None = None
+) -> list[Any]:
+    """Draw staircases with their bands, and return the handles for the legend.
+
+    Args:
+        order: Names in the order of the colours; None for the order of the staircases.
+    """
+    handles: list[Any] = []
+    names = order or [staircase.name for staircase in staircases]
+    for staircase in staircases:
+        colour = COLOURS[names.index(staircase.name) % len(COLOURS)]
+        axes.fill_between(*staircase.band, step="post", color=colour, alpha=BAND_OPACITY, linewidth=0)
+        steps: dict[str, Any] = {"drawstyle": "steps-post", "color": colour, "linewidth": form.line_pt}
+        handles += axes.plot(staircase.costs, staircase.errors, **steps, label=staircase.name)
+    return handles
 
 
 def _interactive(staircases: Sequence[Staircase], plot: FrontPlot, band_name: str) -> "Figure":

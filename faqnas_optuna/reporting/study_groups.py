@@ -185,7 +185,7 @@ def write_groups_plot(groups: Sequence[StudyGroup], path: Path, *, size: Size | 
     has_bands = any(len(group.states) > 1 for group in groups)
     end = max(float(front[:, 0].max()) for group in groups for front in group.fronts)
     write_staircase_plot(
-        [_staircase(group, end) for group in groups],
+        [staircase(group.name, group.fronts, end) for group in groups],
         replace(FrontPlot.of(states[0], None), title=title),
         path,
         size=size,
@@ -194,16 +194,20 @@ def write_groups_plot(groups: Sequence[StudyGroup], path: Path, *, size: Size | 
     )
 
 
-def _staircase(group: StudyGroup, end: float) -> Staircase:
-    """Return the median surface of a group up to a cost, with its band."""
-    few, half, many = (attainment_surface(group.fronts, share) for share in QUARTILES)
+def staircase(name: str, fronts: Sequence[Floats], end: float) -> Staircase:
+    """Return the median attainment surface of fronts up to a cost, with the band of their quartiles.
+
+    Args:
+        fronts: Costs and errors (circuits, 2) of each front.
+    """
+    few, half, many = (attainment_surface(fronts, share) for share in QUARTILES)
     # Lines and bands continue to the most expensive circuit of all groups.
     costs = np.unique([*few[:, 0], *many[:, 0], end])
     # Below the surface of 75 % the band has no upper end.
     costs = costs[costs >= many[0, 0]] if len(many) else np.empty(0)
     lowest, highest = (surface[np.searchsorted(surface[:, 0], costs, side="right") - 1, 1] for surface in (few, many))
     return Staircase(
-        name=group.name,
+        name=name,
         costs=[*half[:, 0].tolist(), end],
         errors=[*half[:, 1].tolist(), float(half[-1, 1])],
         band=(costs.tolist(), lowest.tolist(), highest.tolist()),

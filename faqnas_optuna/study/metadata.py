@@ -7,6 +7,7 @@
 | `stop`               | `Stop`, or null                 | the first worker to find a reason; `stop`; `resume`     | study |
 | `resumed`            | list of `Resumption`            | `resume`                                                | study |
 | `versions:DIGEST`    | versions by package             | a worker with other versions than the description's     | none  |
+| `experiment`         | `Picked`                        | `experiment`, in a confirmation that is complete        | none  |
 | `study:metric_names` | names of objectives (Optuna's)  | creation of the study                                   | study |
 
 Each entry is a separate study attribute in JSON, so that writing one cannot damage another. `generation:N` is written only
@@ -47,6 +48,17 @@ STOP = "stop"
 RESUMED = "resumed"
 CLOSED_PREFIX = "generation:"
 VERSIONS_PREFIX = "versions:"
+EXPERIMENT = "experiment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picked:
+    """Circuits of a study in an experiment, stored with the confirmation so that a table need not read the trials."""
+
+    picks: Mapping[str, int]
+    """Number of the trial that each rule selects."""
+    front: Sequence[tuple[int, float, float]]
+    """Trial, cost and validation error of each circuit of the front."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,6 +362,16 @@ class StudyMetadata:
         """Return the distinct versions of workers that differ from those of the description."""
         return list(self._with_prefix(VERSIONS_PREFIX).values())
 
+    def picked(self) -> Picked | None:
+        """Return the circuits that an experiment has picked; None if the study is not a confirmation of an experiment."""
+        entry = self._read(EXPERIMENT)
+        with self._report_damage(EXPERIMENT):
+            return None if entry is None else _PICKED.validate_python(entry)
+
+    def write_picked(self, picked: Picked) -> None:
+        """Write the circuits that an experiment has picked."""
+        self._write(EXPERIMENT, asdict(picked))
+
     @contextmanager
     def _report_damage(self, entry: str) -> Iterator[None]:
         """Translate errors about the contents of an entry to `DamagedStudyError`."""
@@ -409,6 +431,7 @@ _PLAIN: dict[str, TypeAdapter[Any]] = {
 _RELIABILITY = TypeAdapter(Reliability | None)
 _CLOSED = TypeAdapter(ClosedGeneration)
 _STOP = TypeAdapter(Stop | None)
+_PICKED = TypeAdapter(Picked)
 _RESUMPTIONS = TypeAdapter(list[Resumption])
 
 

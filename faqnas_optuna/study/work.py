@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import optuna
 
@@ -61,6 +61,10 @@ class Progress:
     """Number, from 1, of the generation that is not full yet."""
     noun: str = "training"
     """Word for a trial."""
+
+    def after(self, prefix: str) -> Self:
+        """Return the progress with a prefix before the name of the study."""
+        return replace(self, study=f"{prefix}{self.study}")
 
     @property
     def best(self) -> str | None:

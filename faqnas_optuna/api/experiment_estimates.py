@@ -1,0 +1,92 @@
+"""Estimates of the remaining work of an experiment."""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from faqnas_optuna.api.data import DataSource
+from faqnas_optuna.confirmation.baselines import Model
+from faqnas_optuna.experiments.plan import Cell, Experiment
+from faqnas_optuna.racing.plan import sample_genomes
+from faqnas_optuna.study.race_size import TRAININGS_PER_CIRCUIT, space_size
+from faqnas_optuna.training.evaluation import prepare, train_from, training_generator
+
+PILOT_CIRCUITS = 12
+"""Number of random circuits whose training is timed for an estimate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Expected work for one method on one data set."""
+
+    dataset: str
+    method: str
+    studies: int
+    """Number of studies that are not complete."""
+    trainings: int
+    """Maximum number of trainings of their searches."""
+    confirmations: int
+    """Maximum number of trainings of their confirmations."""
+    seconds: float
+    """Expected duration on one core."""
+
+
+def estimates(experiment: Experiment, complete: Collection[str], *, data_dir: Path | None) -> Iterator[Estimate]:
+    """Yield the remaining work of each method on each data set, with durations from timed trainings of random circuits.
+
+    The number of trainings is an upper limit: a search may stop early, and reuses the training of a circuit.
+
+    Args:
+        complete: Names of the complete studies.
+    """
+    confirm = experiment.file.confirm
+    # Each picked circuit has up to four controls.
+    networks = len(Model) * len(experiment.rules)
+    for dataset in experiment.datasets:
+        for method in experiment.file.methods:
+            cells = [cell for cell in experiment.cells if (cell.dataset, cell.method) == (dataset, method)]
+            missing = [cell for cell in cells if cell.name not in complete]
+            trainings = sum(map(_trainings, missing))
+            confirmations = len(missing) * networks * confirm.repeats
+            seconds = _seconds_per_epoch(cells[0], data_dir) if missing else 0.0
+            epochs = trainings * cells[0].config.training.epochs + confirmations * confirm.epochs
+            yield Estimate(
+                dataset=dataset,
+                method=method,
+                studies=len(missing),
+                trainings=trainings,
+                confirmations=confirmations,
+                seconds=seconds * epochs,
+            )
+
+
+def _trainings(cell: Cell) -> int:
+    """Return the maximum number of trainings of a study."""
+    if cell.race:
+        return cell.race.trainings or TRAININGS_PER_CIRCUIT * space_size(cell.config.space)
+    search = cell.config.search
+    return search.population * search.generations * cell.config.training.repeats
+
+
+def _seconds_per_epoch(cell: Cell, data_dir: Path | None) -> float:
+    """Return the mean duration of an epoch over random circuits."""
+    config = cell.config
+    splits = DataSource(files=cell.files and cell.files.located(data_dir), data_dir=data_dir).load(config)
+    # Loading and compiling do not count.
+    prepare(config.engines)
+    durations = []
+    for genome in sample_genomes(config.space, PILOT_CIRCUITS, np.random.default_rng(config.seed)):
+        generator = training_generator(config.seed, genome.circuit, 0)
+        started = time.perf_counter()
+        train_from(generator, genome.circuit, splits, config)
+        durations.append(time.perf_counter() - started)
+    return fmean(durations) / config.training.epochs
+
+
+def total_seconds(estimates: Sequence[Estimate], *, processes: int) -> float:
+    """Return the expected duration of all remaining work with several processes."""
+    return sum(estimate.seconds for estimate in estimates) / processes

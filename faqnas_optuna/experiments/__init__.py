@@ -1,0 +1,1 @@
+"""Experiments: tables over data sets, methods, splits and seeds, from studies of one database."""
