@@ -100,7 +100,7 @@ class Study(StudyReader):
     ) -> "DataFrame":
         """Retrain circuits from new random seeds and evaluate them on the test part, beside baselines; or continue that.
 
-        The parameters from `workers` on are those of `search`, except `detach`.
+        `workers`, `dask`, `grace_s`, `database_timeout_s` and `progress` are those of `search`.
 
         Args:
             top: Number of front circuits to confirm, those with the lowest validation error.
@@ -167,7 +167,7 @@ class Study(StudyReader):
     ) -> "Study":
         """Race the circuits of the space with the data and settings of a search; or continue this race.
 
-        The other parameters are those of `race`.
+        The other parameters are those of the function `race`.
 
         Args:
             name: Name of the new race; by default that of this study with `.race`.
