@@ -2,6 +2,7 @@
 # make test    the tests, in the same environment, to which it adds what they need
 # make quick   those that are not slow: no database servers, clusters or crowds of workers, and samples of large grids
 # make lint    formatting, linter, types
+# make docs    the documents and the API reference as a site in site/; broken links are errors
 # make bench   performance on this machine, against PennyLane, torch.profiler and plain Optuna, in about eight minutes;
 #              in two: make bench ARGS=--quick
 
@@ -10,7 +11,7 @@ VENV := .venv
 RUN := $(VENV)/.installed
 TESTS := $(VENV)/.installed-for-tests
 
-.PHONY: start test quick lint bench clean
+.PHONY: start test quick lint docs bench clean
 
 start: $(RUN)
 	$(VENV)/bin/faqnas-optuna doctor
@@ -28,6 +29,14 @@ lint: $(TESTS)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# A copy of the documents and of what they link to, by their paths in the repository: a site is built from one folder.
+docs: $(TESTS)
+	rm -rf .pages site
+	mkdir .pages
+	tar -cf - --exclude '*.parquet' --exclude __pycache__ *.md *.toml CITATION.cff docs studies faqnas_optuna tests | tar -xf - -C .pages
+	$(VENV)/bin/zensical build --strict --clean
+	$(VENV)/bin/python -m tests.support.built_site site
+
 bench: $(RUN)
 	$(VENV)/bin/python -m benchmarks $(ARGS)
 
@@ -39,8 +48,8 @@ $(RUN): pyproject.toml constraints.txt
 	touch $@
 
 $(TESTS): $(RUN)
-	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[test,postgres,mysql,dask,qiskit]'
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[test,docs,postgres,mysql,dask,qiskit]'
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .pages site

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import griffe
 import pytest
 from click.testing import CliRunner
 
@@ -25,7 +26,8 @@ from faqnas_optuna.hardware.devices import DEVICES, device_of
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.signals import SIGNALS
 from tests.conftest import TIMEOUT_S, RunCli
-from tests.support.documents import GUIDES, ROOT, TEXTS, TINY, blocks
+from tests.support.built_site import faults
+from tests.support.documents import GUIDES, PAGES, ROOT, TEXTS, TINY, blocks
 from tests.support.forked import Forked
 
 LONGEST_README = 165
@@ -203,15 +205,58 @@ def test_the_readme_leads_to_every_guide() -> None:
         assert f"](docs/{guide.name})" in TEXTS["README.md"]
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name: str) -> None:
-    for link in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
+    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[name].read_text()):
         if link.startswith("https://"):
             continue
         file, _, anchor = link.partition("#")
         target = (ROOT / name).parent / file if file else ROOT / name
         assert target.exists(), f"{name} links to {link}"
         assert not anchor or anchor in anchors(target.read_text()), f"{name} links to {link}"
+
+
+def test_the_site_has_every_page_and_the_guides_in_the_order_of_the_readme() -> None:
+    sections = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
+    values = [value for section in sections for value in section.values()]
+    pages = [page for value in values for page in ([value] if isinstance(value, str) else value)]
+    assert sorted(pages) == sorted(PAGES)
+    guides = re.findall(r"^\| \[.*?\]\((docs/.*?)\)", TEXTS["README.md"], re.MULTILINE)
+    assert [page for page in pages if page.startswith("docs/")] == guides
+
+
+def test_the_api_reference_has_every_public_name() -> None:
+    objects = set(re.findall(r"^::: (\S+)$", TEXTS["docs/reference.md"], re.MULTILINE))
+    for name in faqnas_optuna.__all__:
+        # All errors are documented together, as a module.
+        assert ("faqnas_optuna.errors" if hasattr(errors, name) else f"faqnas_optuna.{name}") in objects
+
+
+def test_docstrings_describe_parameters_that_exist(caplog: pytest.LogCaptureFixture) -> None:
+    objects: list[griffe.Object | griffe.Alias] = [griffe.load("faqnas_optuna", search_paths=[ROOT])]
+    for each in objects:
+        if not each.is_alias:
+            objects += each.members.values()
+            if each.docstring:
+                # The parser logs its warnings.
+                each.docstring.parse("google")
+    assert len(objects) > 1_000
+    assert not caplog.messages
+
+
+def test_a_broken_link_of_the_site_and_a_resource_of_another_server_are_found(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/other.html").write_text('<h1 id="top"><a href="../index.html">other</a>')
+    (tmp_path / "index.html").write_text(
+        '<a href="docs/other.html#top"><a href="/docs/other.html"><a href="https://example.org"><a href="#nowhere">'
+        '<a href="docs/other.html#end"><img src="missing.png"><script src="https://example.org/script.js">'
+    )
+    assert faults(tmp_path) == [
+        "index.html loads https://example.org/script.js",
+        "index.html links to #nowhere",
+        "index.html links to docs/other.html#end",
+        "index.html links to missing.png",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -221,6 +266,7 @@ def test_links_lead_somewhere(name: str) -> None:
         ("test", "-m pytest"),
         ("quick", "-m 'not slow'"),
         ("lint", "mypy"),
+        ("docs", "zensical build --strict"),
         ("bench", "-m benchmarks"),
     ],
 )

@@ -58,10 +58,15 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     of each training.
 
     Args:
-        population, generations, patience: Settings of NSGA-II.
-        epochs, learning_rate, batch_size: Budget of every training: in the search, on the folds and on all samples.
+        population: Successful trials per generation of the search.
+        generations: Maximum number of generations.
+        patience: Number of generations without improvement after which the search stops.
+        epochs: Passes over the samples in every training: in the search, on the folds and on all samples.
+        learning_rate: Learning rate of Adam in every training.
+        batch_size: Samples per optimiser step in every training.
         repeats: Trainings per circuit in the search.
-        flops, gates: Count of quantum FLOPs, and the gates that are counted.
+        flops: Counter of quantum FLOPs: `profiler` or `analytic`.
+        gates: Gates whose FLOPs are counted: `all` or `effective`.
         engine: Simulator of the circuits in training.
         space: Choices of each gene by its name; None for the paper's space.
         pick: Selection rule: `knee`, `best` or `cheapest-within:X`.
@@ -73,7 +78,8 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     Attributes:
         classes_: (classes,) sorted labels.
-        n_features_in_, feature_names_in_: Number and, if known, names of the features.
+        n_features_in_: Number of features seen by `fit`.
+        feature_names_in_: Names of the features, if they had any.
         front_: A row per circuit of the front, with its search estimate and its cross-validated accuracy.
         genome_: Genes of the selected circuit.
         best_estimator_: Pipeline of a scaler and the `HQNNClassifier` of that circuit, trained on all samples.

@@ -39,6 +39,7 @@ def race(
     """Train all circuits of the space and certify the front, or continue a race.
 
     Ctrl-C, or interrupting a notebook's cell, returns the front so far; the same call continues the race.
+    `storage`, `data_dir`, `dask`, `database_timeout_s`, `progress`, `check` and the settings are those of `search`.
 
     Args:
         data: Name of a data set, path of a file, or samples; see `search`. None for the data set that `config` names, or to
@@ -53,7 +54,6 @@ def race(
         sample: Number of circuits to draw at random from the space; None for all.
         among: Name of a search whose circuits are raced; None for all circuits.
         resplit: Whether to draw a new split of training and validation samples for each training.
-        storage, data_dir, dask, database_timeout_s, progress, check, settings: See `search`.
         workers: Number of processes of one thread each; by default one per core.
 
     Raises:

@@ -58,9 +58,10 @@ class Study(StudyReader):
     ) -> Self:
         """Continue a stopped or interrupted study, or join a running one.
 
+        The other parameters are those of `search`.
+
         Args:
             generations: New maximum number of generations of the whole study.
-            workers, dask, grace_s, database_timeout_s, progress: See `search`.
 
         Raises:
             ConfigError: The limit leaves no generation to run.
@@ -99,6 +100,8 @@ class Study(StudyReader):
     ) -> "DataFrame":
         """Retrain circuits from new random seeds and evaluate them on the test part, beside baselines; or continue that.
 
+        `workers`, `dask`, `grace_s`, `database_timeout_s` and `progress` are those of `search`.
+
         Args:
             top: Number of front circuits to confirm, those with the lowest validation error.
             pick: Rule that selects one circuit of the front.
@@ -109,7 +112,6 @@ class Study(StudyReader):
             latex: File to write a LaTeX table to.
             plot: File (.png, .pdf, .svg) to plot the test scores to, beside those of the controls.
             size: Size of the plot: `column`, `page` or `slide`; by default `page`.
-            workers, dask, grace_s, database_timeout_s, progress: See `search`.
             detach: Only create the confirmation; workers attach to it.
 
         Returns:
@@ -165,11 +167,11 @@ class Study(StudyReader):
     ) -> "Study":
         """Race the circuits of the space with the data and settings of a search; or continue this race.
 
+        The other parameters are those of the function `race`.
+
         Args:
             name: Name of the new race; by default that of this study with `.race`.
             among: Whether to race only the circuits that this search has trained.
-            trainings, seconds, within, sample, resplit: See `race`.
-            workers, dask, database_timeout_s, progress: See `race`.
 
         Returns:
             The race.
@@ -216,10 +218,11 @@ class Study(StudyReader):
     ) -> "DataFrame":
         """Score circuits on the test part under noise, after confirming those that are not confirmed yet.
 
+        `top`, `pick`, `trials` and `name` are those of `confirm`.
+
         Args:
             noise: Device, by name or file, or `depolarizing:P`.
             shots: Measurements per sample; None for exact expectation values.
-            top, pick, trials, name: See `confirm`.
             plot: File (.png, .pdf, .svg) to plot the scores to.
             progress: Whether to show a bar; None to show it in notebooks and on terminals.
 

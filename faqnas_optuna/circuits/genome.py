@@ -86,6 +86,7 @@ class Circuit:
 
     @property
     def depth(self) -> int:
+        """Number of layers."""
         return len(self.rotations)
 
     @property
@@ -137,16 +138,17 @@ class Circuit:
 class Genome:
     """Genes as a trial suggests them: the paper's nine, and further genes that the study searches.
 
-    Several genomes share one circuit if they differ in inactive genes only:
+    Several genomes share one circuit if they differ in inactive genes only.
 
-    >>> genes = {"n_qubits": 2, "embedding": "angle", "entangler": "CZ", "depth": 1}
-    >>> rotations = {f"rotation_{layer}": "RY" for layer in range(1, 5)}
-    >>> line = Genome(**genes, **rotations, topology="linear")
-    >>> circle = Genome(**genes, **rotations | {"rotation_4": "RX"}, topology="circular")
-    >>> line.circuit == circle.circuit
-    True
-    >>> print(circle.circuit)
-    2 qubits, angle, RY, CZ linear
+    Examples:
+        >>> genes = {"n_qubits": 2, "embedding": "angle", "entangler": "CZ", "depth": 1}
+        >>> rotations = {f"rotation_{layer}": "RY" for layer in range(1, 5)}
+        >>> line = Genome(**genes, **rotations, topology="linear")
+        >>> circle = Genome(**genes, **rotations | {"rotation_4": "RX"}, topology="circular")
+        >>> line.circuit == circle.circuit
+        True
+        >>> print(circle.circuit)
+        2 qubits, angle, RY, CZ linear
 
     Raises:
         GenomeError: A gene has a value outside `EVERY_GENE`, or a layer has no rotation.

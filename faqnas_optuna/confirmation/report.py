@@ -59,8 +59,7 @@ def study_report(
 ) -> Report:
     """Return the report of a search or confirmation, with its results so far.
 
-    Args:
-        seconds, checks, done_before, storage_option: See `search_report`.
+    The keyword arguments are those of `search_report`.
 
     Raises:
         NoSuccessfulTrialError: There are no results yet.

@@ -42,9 +42,9 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     Attributes:
         classes_: (classes,) sorted labels.
-        n_features_in_: number of features seen by `fit`.
-        feature_names_in_: names of the features, if they had any.
-        circuit_: the `Circuit` of the genes.
+        n_features_in_: Number of features seen by `fit`.
+        feature_names_in_: Names of the features, if they had any.
+        circuit_: `Circuit` of the genes.
         parameters_: (P,) parameters of the network with the effective circuit.
         loss_curve_: (epochs,) mean loss over the batches of each epoch.
     """

@@ -47,8 +47,9 @@ def open_for_work(
 ) -> BaseStorage:
     """Connect to a database for writing, and wait for a server that is not up yet.
 
+    `url`, `create` and `grace_s` are those of `open_storage`.
+
     Args:
-        url, create, grace_s: as for `open_storage`.
         signals: Signals that end the waiting.
         timeout_s: Maximum time to wait for the server, in seconds.
 

@@ -35,8 +35,9 @@ class Reliability:
     def of_mean(self, repeats: int) -> float:
         """Return the reliability of the mean of R trainings, R·r / (1 + (R − 1)·r) (Spearman 1910, Brown 1910).
 
-        >>> Reliability(value=0.5, low=0.3, high=0.7, circuits=24, trainings=4).of_mean(4)
-        0.8
+        Examples:
+            >>> Reliability(value=0.5, low=0.3, high=0.7, circuits=24, trainings=4).of_mean(4)
+            0.8
         """
         value = max(self.value, 0.0)
         return repeats * value / (1 + (repeats - 1) * value)

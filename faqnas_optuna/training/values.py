@@ -91,7 +91,7 @@ class ValidationScores:
     val_accuracy: float | None
     """Mean accuracy; None in races by balanced accuracy."""
     val_accuracy_std: float | None
-    """None with one repeat."""
+    """Standard deviation of the accuracy; None with one repeat."""
     val_balanced_accuracy: float | None
     """Mean balanced accuracy. This and its deviation are None in trials from before its introduction."""
     val_balanced_accuracy_std: float | None

@@ -7,6 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 GUIDES = sorted(ROOT.glob("docs/*.md"))
 DOCUMENTS = [ROOT / "README.md", *GUIDES, ROOT / "studies/README.md", ROOT / "CONTRIBUTING.md"]
+PAGES = {path.relative_to(ROOT).as_posix(): path for path in (*ROOT.glob("*.md"), *GUIDES, *ROOT.glob("studies/**/*.md"))}
+"""Pages of the site: all documents and results, by their paths."""
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in DOCUMENTS}
 TINY = {
     "FAQNAS_POPULATION": "4",
