@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 # For type checkers and editors, which do not follow `__getattr__`.
 if TYPE_CHECKING:
     from faqnas_optuna.api.classifier import FAQNASClassifier
+    from faqnas_optuna.api.experiment import experiment
+    from faqnas_optuna.api.experiment_service import ExperimentRun
     from faqnas_optuna.api.race import race
     from faqnas_optuna.api.reading import plot_fronts
     from faqnas_optuna.api.search import search
@@ -29,6 +31,7 @@ __all__ = [
     "DataSplits",
     "DataWarning",
     "Evaluation",
+    "ExperimentRun",
     "FAQNASClassifier",
     "FaqnasError",
     "Genome",
@@ -37,6 +40,7 @@ __all__ = [
     "StudyConfig",
     "Table",
     "evaluate",
+    "experiment",
     "load_model",
     "load_table",
     "plot_fronts",
@@ -49,6 +53,7 @@ _HOMES = {
     "DataSplits": "data.splits",
     "DataWarning": "errors",
     "Evaluation": "training.evaluation",
+    "ExperimentRun": "api.experiment_service",
     "FAQNASClassifier": "api.classifier",
     "FaqnasError": "errors",
     "Genome": "circuits.genome",
@@ -58,6 +63,7 @@ _HOMES = {
     "StudyConfig": "config",
     "Table": "tables.table",
     "evaluate": "training.evaluation",
+    "experiment": "api.experiment",
     "load_model": "models.folder",
     "load_table": "tables.loading",
     "plot_fronts": "api.reading",

@@ -25,11 +25,11 @@ from faqnas_optuna.errors import NoStudiesError, NoSuccessfulTrialError, StudyMi
 from faqnas_optuna.experiments.figure import MethodFronts, write_experiment_plot
 from faqnas_optuna.experiments.plan import Cell, Experiment
 from faqnas_optuna.experiments.results import CellResult, ExperimentResults, results_of, summarise
-from faqnas_optuna.experiments.table import experiment_document, experiment_frame, experiment_latex, settings_of
+from faqnas_optuna.experiments.table import experiment_document, experiment_frame, experiment_latex
 from faqnas_optuna.racing.storing import check_request
 from faqnas_optuna.reporting.attainment import Floats
 from faqnas_optuna.reporting.documents import check_failures
-from faqnas_optuna.reporting.sizes import Size
+from faqnas_optuna.reporting.sizes import size_of
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import disconnect
 from faqnas_optuna.storage.optuna_internals import storage_of
@@ -37,6 +37,7 @@ from faqnas_optuna.study.metadata import Picked
 from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
+from faqnas_optuna.wording import duration_text
 
 if TYPE_CHECKING:
     # Importing pandas takes a second.
@@ -56,7 +57,7 @@ class Position:
         """Return the position as the beginning of a line about the running study."""
         if self.remaining_s is None:
             return f"[{self.done + 1} of {self.planned}]"
-        return f"[{self.done + 1} of {self.planned}, about {self.remaining_s / 60:,.0f} min left]"
+        return f"[{self.done + 1} of {self.planned}, about {duration_text(self.remaining_s)} left]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,7 @@ class ExperimentRun:
 
     @property
     def csv(self) -> str:
+        """The table as CSV."""
         text: str = self.frame.to_csv(index=False)
         return text
 
@@ -97,11 +99,21 @@ class ExperimentRun:
 
     @property
     def latex(self) -> str:
+        """The table as LaTeX."""
         return experiment_latex(self.results, origin=self._settings)
 
-    def save_plot(self, path: Path, size: Size | None) -> None:
-        """Write the figure of the fronts."""
-        write_experiment_plot(self.results.experiment, self.fronts, path, size=size, origin=self._settings)
+    def save_plot(self, path: Path | str, *, size: str | None = None) -> None:
+        """Write the figure of the fronts.
+
+        Args:
+            path: File name ending in `.png`, `.pdf` or `.svg`.
+            size: Width: `column`, `page` or `slide`; by default `page`.
+
+        Raises:
+            ConfigError: There is no such size.
+            OutputError: The suffix is another one, or the file cannot be written.
+        """
+        write_experiment_plot(self.results.experiment, self.fronts, Path(path), size=size_of(size), origin=self._settings)
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -278,7 +290,7 @@ def read_results(experiment: Experiment, storage: BaseStorage, *, signals: Signa
         fronts=tuple(
             MethodFronts(dataset=dataset, method=method, fronts=members) for (dataset, method), members in fronts.items()
         ),
-        origin={"settings": settings_of(experiment), "versions": dict(versions), "results": [_plain(one) for one in results]},
+        origin={"settings": experiment.settings, "versions": dict(versions), "results": [_plain(one) for one in results]},
         signals=signals,
         seconds=seconds,
     )

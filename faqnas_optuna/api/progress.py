@@ -20,18 +20,23 @@ with warnings.catch_warnings():
     from tqdm.auto import tqdm
 
 
+ShowRace = Callable[["RaceProgress"], None]
+"""Function that shows the progress of a race."""
+
+
 @contextmanager
-def progress_bar(is_visible: bool | None) -> Iterator[Callable[[StudyState], None]]:
+def progress_bar(is_visible: bool | None, *, prefix: str = "") -> Iterator[Callable[[StudyState], None]]:
     """Show a progress bar; yield the function to call after each trial.
 
     Args:
         is_visible: Whether to show the bar; None to show it in notebooks and on terminals.
+        prefix: Text before the name of the study.
     """
     # The total is unknown until the first call.
     with _bar(is_visible) as bar:
 
         def update(state: StudyState) -> None:
-            progress = state.study.progress(state)
+            progress = state.study.progress(state).after(prefix)
             if bar.total is None:
                 # Earlier trials must not count towards the pace of this process.
                 bar.initial = progress.trials
@@ -62,11 +67,12 @@ def work_bar(is_visible: bool | None, planned: int) -> Iterator[Callable[[int], 
 
 
 @contextmanager
-def race_bar(is_visible: bool | None) -> "Iterator[Callable[[RaceProgress], None]]":
+def race_bar(is_visible: bool | None, *, prefix: str = "") -> Iterator[ShowRace]:
     """Show the progress of a race; yield the function to call with it.
 
     Args:
         is_visible: Whether to show the bar; None to show it in notebooks and on terminals.
+        prefix: Text before the stage of the race.
     """
     with _bar(is_visible, unit=" trainings") as bar:
 
@@ -74,7 +80,7 @@ def race_bar(is_visible: bool | None) -> "Iterator[Callable[[RaceProgress], None
             if bar.total is None:
                 # Earlier trainings must not count towards the pace of this call.
                 bar.initial = progress.trainings
-            bar.set_description(progress.stage, refresh=False)
+            bar.set_description(f"{prefix}{progress.stage}", refresh=False)
             bar.total = progress.planned
             bar.n = progress.trainings
             bar.set_postfix_str(progress.remaining, refresh=False)

@@ -93,8 +93,9 @@ def experiment(
         run = run_experiment(plan, execution, _hooks(storage), data_dir=data_dir)
         if run.signals.first:
             click.echo(f"interrupted; finished trainings are kept. Continue with: {typed(f'experiment {file}')}", err=True)
+        # Before the table is printed: the reader of a pipe may leave.
+        _write_files(run, csv_file, latex_file, plot, size)
         _print(run, as_json=as_json)
-        _write_files(run, csv_file, latex_file, plot, Size(size) if size else None)
     return run.signals.exit_code
 
 
@@ -122,7 +123,7 @@ def _print(run: "ExperimentRun", *, as_json: bool) -> None:
 
 
 def _write_files(
-    run: "ExperimentRun", csv_file: Path | None, latex_file: Path | None, plot: Path | None, size: Size | None
+    run: "ExperimentRun", csv_file: Path | None, latex_file: Path | None, plot: Path | None, size: str | None
 ) -> None:
     """Write the files that are requested."""
     from faqnas_optuna.files import write_atomically
@@ -132,7 +133,7 @@ def _write_files(
     if latex_file:
         write_atomically(latex_file, run.latex.encode())
     if plot:
-        run.save_plot(plot, size)
+        run.save_plot(plot, size=size)
     for file in (csv_file, latex_file, plot):
         if file:
             click.echo(f"wrote {file}", err=True)
@@ -147,6 +148,7 @@ def _print_estimates(plan: "Experiment", execution: "Execution", data_dir: Path 
     from faqnas_optuna.cli.display import print_blocks
     from faqnas_optuna.reporting.documents import SCHEMA_VERSION
     from faqnas_optuna.reporting.text_tables import TextTable
+    from faqnas_optuna.wording import duration_text
 
     check_data(plan, data_dir)
     complete = complete_studies(plan, execution, _hooks(execution.storage))
@@ -160,23 +162,12 @@ def _print_estimates(plan: "Experiment", execution: "Execution", data_dir: Path 
     )
     for one in work:
         cells = (f"{one.studies:,}", f"{one.trainings:,}", f"{one.confirmations:,}")
-        table.rows.append((one.dataset, one.method, *cells, _duration(one.seconds / execution.workers)))
+        table.rows.append((one.dataset, one.method, *cells, duration_text(one.seconds / execution.workers)))
     print_blocks(
         [
             table,
-            f"Trainings are upper limits: searches stop early and reuse trainings. All of it takes about {_duration(seconds)}"
-            f" with --workers {execution.workers}, by the durations of some trainings on this machine.",
+            "Trainings are upper limits: searches stop early and reuse trainings. All of it takes about"
+            f" {duration_text(seconds)} with --workers {execution.workers}, by durations measured on this machine.",
         ]
     )
     return 0
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration as text.
-
-    >>> _duration(45), _duration(600), _duration(9000)
-    ('45 s', '10 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -69,6 +69,7 @@ def _figure(
 
     config = experiment.cells[0].config
     plot = _axes_of(config)
+    label = f"test error{config.score.remark}" if experiment.file.confirm.front else plot.y_label
     with styled(form):
         figure = Figure(figsize=form.inches, layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False)
@@ -79,19 +80,16 @@ def _figure(
                 continue
             dataset = datasets[place]
             prepare(panel, plot, replace(form, has_title=False))
-            # The labels of all panels are equal.
-            panel.set_xlabel("")
-            panel.set_ylabel("")
-            panel.set_title(dataset)
+            # Panels are narrow: the label of the other axis is at the left ones only, and the form of the cost in the caption.
+            panel.set_xlabel(plot.cost_name)
+            panel.set_ylabel(label if place % columns == 0 else "")
+            panel.set_title(dataset, fontsize=form.text_pt)
             entries = {entry.method: entry.fronts for entry in fronts if entry.dataset == dataset}
             end = max(float(front[:, 0].max()) for members in entries.values() for front in members)
             # A method has the same colour in every panel, also where another one has no front.
             steps = [staircase(method, entries[method], end) for method in experiment.file.methods if method in entries]
             drawn = draw_staircases(panel, steps, form, order=list(experiment.file.methods))
             handles |= {handle.get_label(): handle for handle in drawn}
-        figure.supxlabel(plot.x_label, fontsize=form.text_pt)
-        label = f"test error{config.score.remark}" if experiment.file.confirm.front else plot.y_label
-        figure.supylabel(label, fontsize=form.text_pt)
         legend_below(figure, list(handles.values()))
     return figure
 

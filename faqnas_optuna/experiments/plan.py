@@ -130,6 +130,8 @@ class Experiment:
     """Studies of an experiment, and the circuits of them that are confirmed."""
 
     file: ExperimentFile
+    settings: Mapping[str, Any]
+    """All settings as given, with those of the studies."""
     cells: tuple[Cell, ...]
     """Studies in the order in which they run: split by split, so that an interrupted experiment has whole splits."""
 
@@ -159,7 +161,8 @@ class Experiment:
         Raises:
             ConfigError: The file cannot be read, or a setting is unknown or invalid.
         """
-        settings = dict(source) if isinstance(source, Mapping) else read_toml(source)
+        given = dict(source) if isinstance(source, Mapping) else read_toml(source)
+        settings = dict(given)
         text = "experiment" if isinstance(source, Mapping) else str(source)
         protocol = {name: settings.pop(name) for name in PROTOCOL if name in settings}
         try:
@@ -167,7 +170,7 @@ class Experiment:
             file = ExperimentFile.model_validate_json(json.dumps(settings, default=str))
         except ValidationError as error:
             raise ConfigError(f"{text}: {'; '.join(explained(detail, _settings_of) for detail in error.errors())}") from error
-        experiment = cls(file=file, cells=tuple(_cells(file, protocol, text)))
+        experiment = cls(file=file, settings=given, cells=tuple(_cells(file, protocol, text)))
         # An invalid rule or name must not be noticed after hours.
         _ = experiment.rules
         for cell in experiment.cells:

@@ -1,19 +1,18 @@
 """Table of an experiment: on the terminal, as a data frame, as LaTeX and as values for JSON."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.confirmation.analysis import SIGNIFICANT
-from faqnas_optuna.experiments.plan import Experiment
+from faqnas_optuna.confirmation.baselines import Baseline
 from faqnas_optuna.experiments.results import CLASSICAL_CONTROL, Difference, ExperimentResults, Row
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
 from faqnas_optuna.reporting.frames import data_frame, interval_columns
 from faqnas_optuna.reporting.latex import Latex, escaped, grouped, table
 from faqnas_optuna.reporting.report import Block
 from faqnas_optuna.reporting.text_tables import TextTable
-from faqnas_optuna.wording import MISSING, counted, interval_text
+from faqnas_optuna.wording import MISSING, counted, interval_text, number_text
 
 if TYPE_CHECKING:
     # Importing pandas takes a second.
@@ -97,7 +96,7 @@ def experiment_blocks(results: ExperimentResults) -> list[Block]:
     experiment = results.experiment
     reference = experiment.reference
     has_reference = len(experiment.file.methods) > 1
-    numbers = ["test " + results.score, "95 % CI", "quantum FLOPs", "parameters", str(CLASSICAL_CONTROL), "minus mlp", "p"]
+    numbers = [f"test {results.score}", "95 % CI", "quantum FLOPs", "parameters", "logistic", "mlp", "minus mlp", "p"]
     if has_reference:
         numbers += [f"minus {reference}", "p"]
     table = TextTable(names=("data set", "method", "pick"), numbers=numbers, last="studies")
@@ -107,6 +106,7 @@ def experiment_blocks(results: ExperimentResults) -> list[Block]:
             interval_text(row.interval),
             f"{row.quantum_flops:,.0f}",
             f"{row.parameters:,.0f}",
+            number_text(row.baselines.get(Baseline.LOGISTIC)),
             f"{row.baselines[CLASSICAL_CONTROL]:.3f}",
             *_difference_cells(row.difference(CLASSICAL_CONTROL)),
         ]
@@ -129,8 +129,8 @@ def _explanation(results: ExperimentResults) -> str:
     scope = f"t intervals over {file.splits} splits" if file.splits > 1 else "t intervals over the searches of one split"
     return (
         f"Test {results.score} of the picked circuit, trained for {counted(confirm.epochs, 'epoch')} from {confirm.repeats}"
-        f" random seeds per study; {scope}, each the mean of its searches. mlp: classical network of at most the size of the"
-        " circuit's network. p: exact Wilcoxon signed-rank test of the paired differences, with Holm's correction over the"
+        f" random seeds per study; {scope}, each the mean of its searches. logistic: logistic regression."
+        " mlp: classical network of at most the size of the circuit's network. p: exact Wilcoxon signed-rank test of the paired differences, with Holm's correction over the"
         " whole table."
     )
 
@@ -157,7 +157,7 @@ def _remarks(results: ExperimentResults) -> list[str]:
 def experiment_latex(results: ExperimentResults, *, origin: Mapping[str, Any]) -> str:
     """Return the table as LaTeX, typeset with booktabs."""
     experiment = results.experiment
-    headings = [f"Test {results.score}", r"95\,\% CI", r"$F_\mathrm{Q}$", "Parameters", "mlp", r"$\Delta$ mlp"]
+    headings = [f"Test {results.score}", r"95\,\% CI", r"$F_\mathrm{Q}$", "Parameters", "logistic", "mlp", r"$\Delta$ mlp"]
     has_reference = len(experiment.file.methods) > 1
     if has_reference:
         headings.append(rf"$\Delta$ {escaped(experiment.reference)}")
@@ -168,6 +168,7 @@ def experiment_latex(results: ExperimentResults, *, origin: Mapping[str, Any]) -
             "--" if row.interval is None else f"{row.interval[0]:.3f}--{row.interval[1]:.3f}",
             grouped(round(row.quantum_flops)),
             grouped(round(row.parameters)),
+            number_text(row.baselines.get(Baseline.LOGISTIC)).replace(MISSING, "--"),
             f"{row.baselines[CLASSICAL_CONTROL]:.3f}",
             _latex_difference(row.difference(CLASSICAL_CONTROL)),
         ]
@@ -194,9 +195,3 @@ def _latex_difference(difference: Difference | None) -> str:
 def _caption(results: ExperimentResults) -> Latex:
     text = " ".join([_explanation(results).replace(" p: exact", " Star: p below 0.05 in an exact"), *_remarks(results)])
     return Latex(escaped(text) + r" $F_\mathrm{Q}$: quantum FLOPs of the forward pass of one sample.")
-
-
-def settings_of(experiment: Experiment) -> dict[str, Any]:
-    """Return the settings of an experiment as plain values."""
-    settings: dict[str, Any] = json.loads(experiment.file.model_dump_json())
-    return settings
