@@ -67,7 +67,8 @@ def estimates(experiment: Experiment, complete: Collection[str], *, data_dir: Pa
 def _trainings(cell: Cell) -> int:
     """Return the maximum number of trainings of a study."""
     if cell.race:
-        return cell.race.trainings or TRAININGS_PER_CIRCUIT * space_size(cell.config.space)
+        circuits = cell.race.sample or space_size(cell.config.space)
+        return cell.race.trainings or TRAININGS_PER_CIRCUIT * circuits
     search = cell.config.search
     return search.population * search.generations * cell.config.training.repeats
 

@@ -187,7 +187,7 @@ def _complete_cell(cell: Cell, experiment: Experiment, storage: BaseStorage) -> 
         raise StudyMismatchError(f"study {cell.name!r} has another method; give the experiment another name")
     study.check_config(cell.config)
     if cell.race and isinstance(study, RaceStudy):
-        check_request(study, trainings=cell.race.trainings, sample=None, among=None, resplit=False)
+        check_request(study, trainings=cell.race.trainings, sample=cell.race.sample, among=None, resplit=False)
         if not is_done(study, cell.race.within):
             return None
     confirmation = find_confirmation(storage, cell.confirmation, study)
@@ -238,7 +238,12 @@ def _run_cell(
     study: Any
     if cell.race:
         request = RaceRequest(
-            name=cell.name, config=cell.config, data=data, trainings=cell.race.trainings, within=cell.race.within
+            name=cell.name,
+            config=cell.config,
+            data=data,
+            trainings=cell.race.trainings,
+            within=cell.race.within,
+            sample=cell.race.sample,
         )
         with hooks.race(position, cell.name) as on_progress:
             race = run_race(request.checked(), execution, own, on_progress=on_progress)

@@ -38,6 +38,8 @@ class Method(_Section):
     """Budget of a race; None for the default."""
     within: Annotated[float, Field(gt=0, le=1)] | None = None
     """ε of the certificate of a race; None to end after the first stage."""
+    sample: Annotated[int, Field(ge=2)] | None = None
+    """Number of circuits of a race, drawn at random; None for the whole space."""
     search: dict[str, Any] = {}
     """Settings of the search, which beat those of the experiment."""
     training: dict[str, Any] = {}
@@ -59,9 +61,9 @@ class Method(_Section):
         own |= {f"training.{name}": value for name, value in self.training.items()}
         if self.is_race:
             return own
-        if self.trainings or self.within:
-            name = "trainings" if self.trainings else "within"
-            raise ConfigError(f"{name} is a setting of races; limit the search by search.generations instead")
+        for name in ("trainings", "within", "sample"):
+            if getattr(self, name) is not None:
+                raise ConfigError(f"{name} is a setting of races; limit the search by search.generations instead")
         base = algorithm.name.partition(":")[0].removesuffix("-pooled")
         kind = base.removesuffix("-error")
         if kind not in list(Sampler):
