@@ -21,7 +21,7 @@ from faqnas_optuna.confirmation.opening import find_confirmation, open_study
 from faqnas_optuna.confirmation.plan import ConfirmationBudget
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.loading import check_exists
-from faqnas_optuna.errors import NoStudiesError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.errors import NoStudiesError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.experiments.figure import MethodFronts, write_experiment_plot
 from faqnas_optuna.experiments.plan import Cell, Experiment
 from faqnas_optuna.experiments.results import CellResult, ExperimentResults, results_of, summarise
@@ -30,7 +30,7 @@ from faqnas_optuna.racing.storing import check_request
 from faqnas_optuna.reporting.attainment import Floats
 from faqnas_optuna.reporting.documents import check_failures
 from faqnas_optuna.reporting.sizes import size_of
-from faqnas_optuna.signals import Signals
+from faqnas_optuna.signals import CallInterrupted
 from faqnas_optuna.storage.opening import disconnect
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study.metadata import Picked
@@ -77,8 +77,8 @@ class ExperimentRun:
     fronts: tuple[MethodFronts, ...]
     origin: Mapping[str, Any]
     """Settings and provenance of the table."""
-    signals: Signals
-    """Signals that arrived meanwhile."""
+    exit_code: int
+    """Exit code of the signal that interrupted the experiment; 0 without one."""
     seconds: float
 
     @property
@@ -134,7 +134,7 @@ def run_experiment(
     """
     check_data(experiment, data_dir)
     started = time.perf_counter()
-    signals = Signals()
+    exit_code = 0
     planned = len(experiment.cells)
     complete = complete_studies(experiment, execution, hooks)
     before = len(complete)
@@ -144,13 +144,20 @@ def run_experiment(
         done = len(complete)
         pace = (time.perf_counter() - started) / (done - before) if done > before else None
         position = Position(done=done, planned=planned, remaining_s=pace and pace * (planned - done))
-        signals = _run_cell(cell, experiment, execution, hooks, position, data_dir)
-        if signals.first:
+        try:
+            exit_code = _run_cell(cell, experiment, execution, hooks, position, data_dir)
+        except CallInterrupted as interrupted:
+            # Early in a study: the results of the others are shown all the same.
+            exit_code = interrupted.exit_code
+        if exit_code:
             break
         complete.add(cell.name)
+    if exit_code and not complete:
+        message = f"interrupted; experiment {experiment.name} has no complete study yet; repeat the command to continue"
+        raise CallInterrupted(message, exit_code=exit_code)
     seconds = time.perf_counter() - started
     storage = open_patiently(execution, hooks.study(Position(done=planned, planned=planned, remaining_s=None)))
-    return read_results(experiment, storage, signals=signals, seconds=seconds)
+    return read_results(experiment, storage, exit_code=exit_code, seconds=seconds)
 
 
 def check_data(experiment: Experiment, data_dir: Path | None) -> None:
@@ -231,8 +238,8 @@ def _run_cell(
     hooks: ExperimentHooks,
     position: Position,
     data_dir: Path | None,
-) -> Signals:
-    """Run a study and its confirmation until they are complete or a signal arrives; return the signals."""
+) -> int:
+    """Run a study and its confirmation until they are complete or a signal arrives; return the exit code of the signal."""
     data = DataSource(files=cell.files and cell.files.located(data_dir), data_dir=data_dir)
     own = hooks.study(position)
     study: Any
@@ -252,7 +259,7 @@ def _run_cell(
         search = start_search(SearchRequest(name=cell.name, config=cell.config, data=data, is_measured=False), execution, own)
         study, signals = search.study, search.signals
     if signals.first:
-        return signals
+        return signals.exit_code
     check_failures(study)
     picked = _picked(experiment, study)
     # Every step opens the database itself. An open connection would not survive the fork of the next step's workers.
@@ -265,15 +272,11 @@ def _run_cell(
         # Last: a study without this entry is not complete.
         confirmation.study.metadata.write_picked(picked)
     disconnect(storage_of(confirmation.study.study))
-    return confirmation.signals
+    return confirmation.signals.exit_code
 
 
-def read_results(experiment: Experiment, storage: BaseStorage, *, signals: Signals, seconds: float) -> ExperimentRun:
-    """Read the results of the studies that are complete.
-
-    Raises:
-        NoSuccessfulTrialError: No study is complete.
-    """
+def read_results(experiment: Experiment, storage: BaseStorage, *, exit_code: int, seconds: float) -> ExperimentRun:
+    """Read the results of the studies that are complete."""
     results: list[CellResult] = []
     fronts: dict[tuple[str, str], list[Floats]] = {}
     versions: Mapping[str, str] = {}
@@ -286,17 +289,13 @@ def read_results(experiment: Experiment, storage: BaseStorage, *, signals: Signa
         results += results_of(cell, picked.picks, document)
         fronts.setdefault((cell.dataset, cell.method), []).append(_front(experiment, picked, document))
         versions = confirmation.description.versions
-    if not results:
-        raise NoSuccessfulTrialError(
-            f"experiment {experiment.name!r} has no complete study yet; repeat the command to continue"
-        )
     return ExperimentRun(
         results=summarise(experiment, results, score=experiment.cells[0].config.score.in_words),
         fronts=tuple(
             MethodFronts(dataset=dataset, method=method, fronts=members) for (dataset, method), members in fronts.items()
         ),
         origin={"settings": experiment.settings, "versions": dict(versions), "results": [_plain(one) for one in results]},
-        signals=signals,
+        exit_code=exit_code,
         seconds=seconds,
     )
 

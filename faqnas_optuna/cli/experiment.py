@@ -91,12 +91,12 @@ def experiment(
         if dry_run:
             return _print_estimates(plan, execution, data_dir, as_json=as_json)
         run = run_experiment(plan, execution, _hooks(storage), data_dir=data_dir)
-        if run.signals.first:
+        if run.exit_code:
             click.echo(f"interrupted; finished trainings are kept. Continue with: {typed(f'experiment {file}')}", err=True)
         # Before the table is printed: the reader of a pipe may leave.
         _write_files(run, csv_file, latex_file, plot, size)
         _print(run, as_json=as_json)
-    return run.signals.exit_code
+    return run.exit_code
 
 
 def _hooks(storage: str) -> "ExperimentHooks":

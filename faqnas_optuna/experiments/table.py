@@ -130,8 +130,8 @@ def _explanation(results: ExperimentResults) -> str:
     return (
         f"Test {results.score} of the picked circuit, trained for {counted(confirm.epochs, 'epoch')} from {confirm.repeats}"
         f" random seeds per study; {scope}, each the mean of its searches. logistic: logistic regression."
-        " mlp: classical network of at most the size of the circuit's network. p: exact Wilcoxon signed-rank test of the paired differences, with Holm's correction over the"
-        " whole table."
+        " mlp: classical network of at most the size of the circuit's network. p: exact Wilcoxon signed-rank test"
+        " of the paired differences, with Holm's correction over the whole table."
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import random
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.metadata import our_studies
 from faqnas_optuna.study.records import place_of
-from tests.conftest import RunCli
+from tests.conftest import Completed, RunCli
 from tests.support.databases import sqlite_and_postgres
 
 pytestmark = pytest.mark.slow
@@ -52,7 +51,7 @@ KILLS = 8
 ENOUGH_S = 240
 
 
-def table_of(run: "subprocess.CompletedProcess[str]") -> list[object]:
+def table_of(run: Completed) -> list[object]:
     assert run.returncode == 0, run.stderr
     rows: list[object] = json.loads(run.stdout)["rows"]
     return rows

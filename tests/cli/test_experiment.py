@@ -1,0 +1,119 @@
+"""The command `experiment`."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.support.experiments import write_small
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def finished(cli_here: Cli, tmp_path: Path) -> Cli:
+    """Return a function that runs commands where the small experiment is complete."""
+    write_small(tmp_path)
+    code, _, err = cli_here("experiment", "small.toml")
+    assert code == 0, err
+    return cli_here
+
+
+@pytest.mark.slow
+def test_the_table_is_the_same_in_every_format(finished: Cli, tmp_path: Path) -> None:
+    files = ("--csv", "t.csv", "--latex", "t.tex", "--plot", "t.svg")
+    code, out, err = finished("experiment", "small.toml", *files)
+    assert code == 0 and err.splitlines() == ["wrote t.csv", "wrote t.tex", "wrote t.svg"]
+    document = json.loads(finished("experiment", "small.toml", "--json")[1])
+    frame = pd.read_csv(tmp_path / "t.csv")
+    rows = [(row["dataset"], row["method"]) for row in document["rows"]]
+    assert rows == [(data, method) for data in ("iris", "wine") for method in ("faqnas", "random", "race")]
+    assert list(zip(frame["dataset"], frame["method"], strict=True)) == rows
+    for row, (_, record) in zip(document["rows"], frame.iterrows(), strict=True):
+        assert record["test_score"] == pytest.approx(row["test_score"])
+        assert record["minus_mlp_p_holm"] == pytest.approx(next(d["p_holm"] for d in row["differences"] if d["other"] == "mlp"))
+        line = next(line for line in out.splitlines() if re.match(rf"{row['dataset']} +{row['method']} ", line))
+        assert f"{row['test_score']:.3f}" in line and line.endswith("3 of 3")
+        assert f"{row['test_score']:.3f}" in (tmp_path / "t.tex").read_text()
+    # Three splits cannot give a significant difference, which is said.
+    assert "No difference of this table can be significant: with 3 splits the smallest corrected p is 1.000" in out
+    # Every number can be traced to its studies.
+    assert len(document["results"]) == 18 and document["results"][0]["study"] == "small.iris.faqnas.split0.seed0"
+    assert document["settings"]["search"]["population"] == 4
+
+
+@pytest.mark.slow
+def test_complete_studies_are_skipped_and_new_splits_run(finished: Cli, tmp_path: Path) -> None:
+    before = json.loads(finished("experiment", "small.toml", "--json")[1])
+    code, out, _ = finished("experiment", "small.toml", "--dry-run", "--json")
+    assert code == 0 and all(one["studies"] == 0 for one in json.loads(out)["work"])
+    write_small(tmp_path, splits=4)
+    work = json.loads(finished("experiment", "small.toml", "--dry-run", "--json")[1])["work"]
+    assert {(one["dataset"], one["method"]): one["studies"] for one in work} == {
+        (data, method): 1 for data in ("iris", "wine") for method in ("faqnas", "random", "race")
+    }
+    searches = [one["trainings"] for one in work if one["method"] != "race"]
+    # Two generations of four; five networks of one circuit, twice.
+    assert searches == [8] * 4 and {one["confirmations"] for one in work} == {10}
+    code, out, err = finished("experiment", "small.toml", "--json")
+    assert code == 0 and "[19 of 24" in err and "split0" not in err
+    after = json.loads(out)
+    assert [row["values"][:3] for row in after["rows"]] == [row["values"] for row in before["rows"]]
+
+
+@pytest.mark.slow
+def test_another_protocol_under_the_same_name_is_refused(finished: Cli, tmp_path: Path) -> None:
+    write_small(tmp_path, training={"epochs": 4})
+    code, _, err = finished("experiment", "small.toml")
+    assert code == 3 and "'small.iris.faqnas.split0.seed0' exists with other settings: training.epochs: stored 2" in err
+    write_small(tmp_path, methods={"faqnas": {"searcher": "race", "trainings": 60}})
+    code, _, err = finished("experiment", "small.toml")
+    assert code == 3 and "has another method; give the experiment another name" in err
+
+
+def test_a_dry_run_trains_and_creates_nothing(cli_here: Cli, tmp_path: Path) -> None:
+    write_small(tmp_path, datasets=["iris"])
+    code, out, err = cli_here("experiment", "small.toml", "--dry-run")
+    assert code == 0 and not err
+    assert re.search(r"^iris +faqnas +3 +24 +30 +\d+ s$", out, re.MULTILINE), out
+    assert not list(tmp_path.glob("*.db"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "page"], "--size page is the width of a plot; add --plot"),
+        (["--plot", "x.html"], "must end in .png, .pdf or .svg"),
+        (["--dry-run", "--csv", "x.csv"], "--dry-run has no results but --csv writes them"),
+        (["--latex", "-"], "--latex -: stdout already has the results"),
+        (["--csv", "none/x.csv"], "none"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    cli_here: Cli, tmp_path: Path, options: list[str], message: str
+) -> None:
+    write_small(tmp_path)
+    code, out, err = cli_here("experiment", "small.toml", *options)
+    assert code == 2 and message in err and not out
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"datasets": ["irsi"]}, "irsi"),
+        ({"datasets": [{"dataset": "none.csv", "target": "x"}]}, "none.csv"),
+        ({"splitz": 1}, "small.toml: unknown setting 'splitz'"),
+    ],
+)
+def test_a_wrong_file_is_refused_before_any_training(
+    cli_here: Cli, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    write_small(tmp_path, **changes)
+    code, out, err = cli_here("experiment", "small.toml")
+    assert code == 2 and message in err and not out and len(err.splitlines()) == 1
+    assert not list(tmp_path.glob("*.db"))
