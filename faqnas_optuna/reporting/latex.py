@@ -78,8 +78,12 @@ def table(
         origin: Source of the values, written into a comment.
     """
     numbers = len(headings) - 1
+    most_in_footnotesize = MOST_IN_FOOTNOTESIZE
     if text_first:
         package, lines = _text_beside(headings, rows, f"{TEXT}{'r' * numbers}")
+        # The text takes room from the numbers, which `scriptsize` and small separations give back.
+        most_in_footnotesize = MOST_BESIDE_TEXT
+        lines.insert(0, r"\setlength{\tabcolsep}{2.5pt}")
     elif numbers <= MOST_BESIDE_TEXT:
         package, lines = _text_beside(headings, rows, f"{'r' * numbers}{TEXT}")
     else:
@@ -90,7 +94,7 @@ def table(
         f"% Made by faqnas-optuna from {json.dumps(origin)}",
         r"\begin{table*}",
         r"\centering",
-        r"\footnotesize" if numbers <= MOST_IN_FOOTNOTESIZE else r"\scriptsize",
+        r"\footnotesize" if numbers <= most_in_footnotesize else r"\scriptsize",
         rf"\caption{{{caption}}}",
         rf"\label{{tab:{re.sub('[^A-Za-z0-9.-]', '-', label)}}}",
         r"\smallskip",

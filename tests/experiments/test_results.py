@@ -1,6 +1,5 @@
 """Nested intervals and paired comparisons of experiments."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ from scipy.stats import wilcoxon
 from statsmodels.stats.multitest import multipletests
 
 from faqnas_optuna.experiments.plan import Experiment
-from faqnas_optuna.experiments.results import CellResult, summarise, unit_means
+from faqnas_optuna.experiments.results import summarise, unit_means
+from tests.support.experiments import results_with
 
 SETTINGS: dict[str, Any] = {
     "name": "e",
@@ -20,23 +20,6 @@ SETTINGS: dict[str, Any] = {
     "methods": {"faqnas": {}, "random": {"searcher": "random"}},
     "confirm": {"picks": ["best"]},
 }
-
-
-def results_with(experiment: Experiment, scores: Mapping[tuple[str, int, int], float]) -> list[CellResult]:
-    """Return a result for each score by method, split and seed, beside an MLP with a score of 0.5."""
-    cells = {(cell.method, cell.split, cell.seed): cell for cell in experiment.cells}
-    return [
-        CellResult(
-            cell=cells[key],
-            rule="best",
-            test_score=score,
-            search_estimate=score,
-            quantum_flops=100,
-            parameters=10,
-            baselines={"linear": 0.5, "mlp": 0.5},
-        )
-        for key, score in scores.items()
-    ]
 
 
 def drawn_scores(

@@ -1,7 +1,5 @@
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +24,9 @@ from faqnas_optuna.reporting.latex import (
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import SearchState, read_state
-from tests.conftest import TIMEOUT_S, small_config
+from tests.conftest import small_config
 from tests.support.candidates import candidate, genome_of
+from tests.support.latex import misfits, needs_latex
 
 NAME = "iris_50-a"
 BROKEN = r">{\raggedright\arraybackslash}"
@@ -242,14 +241,6 @@ def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
     assert r"\label{tab:confirmed-wine-1}" in text and r"wine\_1" in text
 
 
-ARTICLE = r"""
-\documentclass%s{article}
-\usepackage{%s}
-\begin{document}
-Text.
-%s
-\end{document}
-"""
 ALL = [{"model": model, "difference": -0.1234, "p_holm": 0.03, "rank_biserial": -1.0} for model in CONTROL_NAMES]
 LARGE: dict[str, Any] = {"quantum_flops": 123_456, "trial": 1_234, "parameters": 1_234, "controls": ALL}
 WIDE: dict[str, Any] = {"effective": "10 qubits, amplitude, RX RY RZ RX, CNOT circular [the last two layers, and more]"}
@@ -283,18 +274,8 @@ def tables(new_search: Callable[..., Search]) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    shutil.which("pdflatex") is None, reason="pdflatex is not installed; on Debian: apt-get install texlive-latex-recommended"
-)
+@needs_latex
 @pytest.mark.parametrize("options", ["", "[twocolumn]"])
 def test_every_table_fits_in_articles(new_search: Callable[..., Search], tmp_path: Path, options: str) -> None:
-    misfits = {}
-    for name, text in tables(new_search):
-        (packages,) = re.findall(r"^% Needs \\usepackage\{(.*)\}\.$", text, re.MULTILINE)
-        (tmp_path / "article.tex").write_text(ARTICLE % (options, packages, text))
-        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "article.tex"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=TIMEOUT_S, check=False)
-        log = (tmp_path / "article.log").read_text(errors="replace")
-        assert done.returncode == 0, f"{name}: {log[-2000:]}"
-        misfits[name] = re.findall(r"Overfull .*|.*too narrow.*", log)
-    assert not any(misfits.values()), {name: lines for name, lines in misfits.items() if lines}
+    complaints = {name: misfits(text, tmp_path, options) for name, text in tables(new_search)}
+    assert not any(complaints.values()), {name: lines for name, lines in complaints.items() if lines}

@@ -1,8 +1,12 @@
-"""A small experiment."""
+"""A small experiment, and results of experiments."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from faqnas_optuna.experiments.plan import Experiment
+from faqnas_optuna.experiments.results import CellResult
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -36,3 +40,20 @@ def _inline(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name} = {_inline(entry)}" for name, entry in value.items()) + "}"
     return f"[{', '.join(map(_inline, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+def results_with(experiment: Experiment, scores: Mapping[tuple[str, int, int], float]) -> list[CellResult]:
+    """Return a result for each score by method, split and seed, beside an MLP with a score of 0.5."""
+    cells = {(cell.method, cell.split, cell.seed): cell for cell in experiment.cells}
+    return [
+        CellResult(
+            cell=cells[key],
+            rule=str(experiment.rules[0]),
+            test_score=score,
+            search_estimate=score,
+            quantum_flops=100,
+            parameters=10,
+            baselines={"linear": 0.5, "mlp": 0.5},
+        )
+        for key, score in scores.items()
+    ]
