@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from faqnas_optuna.errors import DataWarning, FaqnasError
     from faqnas_optuna.models.estimator import HQNNClassifier
     from faqnas_optuna.models.folder import load_model
+    from faqnas_optuna.models.tabular import TabularPreprocessor
     from faqnas_optuna.tables.loading import load_table
     from faqnas_optuna.tables.table import Table
     from faqnas_optuna.training.evaluation import Evaluation, evaluate
@@ -36,6 +37,7 @@ __all__ = [
     "Study",
     "StudyConfig",
     "Table",
+    "TabularPreprocessor",
     "evaluate",
     "load_model",
     "load_table",
@@ -57,6 +59,7 @@ _HOMES = {
     "Study": "api.study",
     "StudyConfig": "config",
     "Table": "tables.table",
+    "TabularPreprocessor": "models.tabular",
     "evaluate": "training.evaluation",
     "load_model": "models.folder",
     "load_table": "tables.loading",
