@@ -33,7 +33,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     The first parameters are the genes of the circuit; rotations of layers beyond `depth` have no effect. The other parameters
     have the meaning of a study's settings with the same names. Features become angles or amplitudes: scale them first, for
-    example with `StandardScaler`.
+    example with `StandardScaler`, or with `TabularPreprocessor` if they are not all numbers.
 
     Args:
         epochs: Number of passes over all samples. No samples are set aside for validation.

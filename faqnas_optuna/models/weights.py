@@ -50,14 +50,18 @@ def weighted_split(
     """
     if sample_weight is None and class_weight is None:
         return Split(x=x, y=y)
-    own = np.ones(len(y)) if sample_weight is None else sample_weight
-    # A balanced weight counts samples by their own weights, so that a sample of weight 2 is like two samples.
-    by_class = compute_class_weight(class_weight, classes=classes, y=classes[y], sample_weight=own)
-    weights = own * by_class[y]
-    if not (np.isfinite(weights).all() and (by_class >= 0).all()):
-        raise ParameterError(f"class_weight must have finite weights of at least 0; it is {class_weight!r}")
-    rows = np.flatnonzero(weights)
-    weights = weights[rows]
     # Only the ratios of weights matter. The largest becomes 1, so that no sum overflows.
-    is_uniform = not rows.size or np.ptp(weights) == 0
-    return Split(x=np.ascontiguousarray(x[rows]), y=y[rows], weights=None if is_uniform else weights / weights.max())
+    own = np.ones(len(y)) if sample_weight is None else sample_weight / sample_weight.max()
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        # Samples are counted by their own weights, so that a sample of weight 2 is like two samples.
+        counts = np.bincount(y, own, minlength=len(classes))
+        by_class = counts.sum() / (len(classes) * counts)
+    else:
+        by_class = compute_class_weight(class_weight, classes=classes, y=classes[y])
+    if not (np.isfinite(by_class).all() and (by_class >= 0).all() and by_class.any()):
+        raise ParameterError(f"class_weight must have finite weights of at least 0, and one above 0; it is {class_weight!r}")
+    weights = own * by_class[y]
+    rows = np.flatnonzero(weights)
+    weights = weights[rows] / weights.max()
+    is_uniform = np.ptp(weights) == 0
+    return Split(x=np.ascontiguousarray(x[rows]), y=y[rows], weights=None if is_uniform else weights)

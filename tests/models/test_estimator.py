@@ -246,6 +246,9 @@ def test_the_weights_of_classes_multiply_those_of_samples(iris: DataSplits) -> N
     product = weights * np.array([0.5, 1, 4])[iris.train.y]
     together = parameters(iris, settings=SMALL | {"class_weight": by_class}, sample_weight=weights)
     assert np.array_equal(together, parameters(iris, sample_weight=product))
+    # A class of weight 0 is still a class.
+    absent = HQNNClassifier(**SMALL, class_weight={1: 0}).fit(iris.train.x, iris.train.y)
+    assert list(absent.classes_) == [0, 1, 2] and (absent.predict(iris.train.x) != 1).mean() > 0.5
     # Balanced weights are those of scikit-learn.
     rows = np.flatnonzero((iris.train.y > 0) | (np.arange(90) % 3 == 0))
     x, y = iris.train.x[rows], iris.train.y[rows]
@@ -259,8 +262,9 @@ WRONG_WEIGHTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"sample_weight": np.ones(3)}, r"sample_weight.shape == \(3,\), expected \(90,\)"),
     ({}, {"sample_weight": np.full(90, -1.0)}, "(?i)negative values in .*sample_weight"),
     ({}, {"sample_weight": np.full(90, np.nan)}, "contains NaN"),
-    ({"class_weight": {0: -1}}, {}, "class_weight must have finite weights of at least 0; it is {0: -1}"),
+    ({"class_weight": {0: -1}}, {}, "class_weight must have finite weights of at least 0, and one above 0; it is {0: -1}"),
     ({"class_weight": {0: np.inf}}, {}, "class_weight must have finite weights of at least 0"),
+    ({"class_weight": dict.fromkeys(range(3), 0)}, {}, "class_weight must have finite weights .*, and one above 0"),
     ({"class_weight": "even"}, {}, "class_weight"),
 ]
 
