@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from faqnas_optuna.errors import DataWarning, FaqnasError
     from faqnas_optuna.models.estimator import HQNNClassifier
     from faqnas_optuna.models.folder import load_model
+    from faqnas_optuna.models.tabular import TabularPreprocessor
     from faqnas_optuna.tables.loading import load_table
     from faqnas_optuna.tables.table import Table
     from faqnas_optuna.training.evaluation import Evaluation, evaluate
@@ -39,6 +40,7 @@ __all__ = [
     "Study",
     "StudyConfig",
     "Table",
+    "TabularPreprocessor",
     "evaluate",
     "experiment",
     "load_model",
@@ -62,6 +64,7 @@ _HOMES = {
     "Study": "api.study",
     "StudyConfig": "config",
     "Table": "tables.table",
+    "TabularPreprocessor": "models.tabular",
     "evaluate": "training.evaluation",
     "experiment": "api.experiment",
     "load_model": "models.folder",

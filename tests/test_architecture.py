@@ -156,7 +156,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
     ),
     ("workers", ["forking", "pool", "loop", "extra", "serving", "cluster", "readiness"]),
     ("noise", ["model", "reference", "simulation", "evaluation", "finalists", "report", "figure"]),
-    ("models", ["trained_model", "folder", "estimator", "retraining", "prediction", "export"]),
+    ("models", ["trained_model", "folder", "weights", "tabular", "estimator", "retraining", "prediction", "export"]),
     (
         "tables",
         [

@@ -1,7 +1,8 @@
 """A scikit-learn classifier that searches for its circuit, confirms the front on held-out folds and trains the chosen one."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.notebook import check_result, program_hooks, using
@@ -25,10 +26,12 @@ from faqnas_optuna.api.settings import resolve_settings
 from faqnas_optuna.config import SAMPLES, StudyConfig
 from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.data.preprocessing import Numbers, Preprocessing, RawFeatures
-from faqnas_optuna.data.schema import Schema
+from faqnas_optuna.data.schema import Kind, Schema
 from faqnas_optuna.data.splits import NAMED_LABEL, DataSplits, Split
 from faqnas_optuna.errors import ConfigError, ParameterError
 from faqnas_optuna.models.estimator import HQNNClassifier, seed_of
+from faqnas_optuna.models.tabular import TabularPreprocessor, infer_kinds, mixed_frame
+from faqnas_optuna.models.weights import weighted_rows, weighted_split
 from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.storage.opening import disconnect
 from faqnas_optuna.storage.optuna_internals import storage_of
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 
 BUDGET = ("epochs", "learning_rate", "batch_size", "engine")
 """Settings that the search, the folds and the final training share."""
+STEP = HQNNClassifier.__name__.lower()
+"""Name of the network in the pipeline."""
 SETTINGS = (*BUDGET, "population", "generations", "patience", "repeats", "flops", "gates")
 VALIDATION_SHARE = 0.25
 CONFIRMATIONS = 3
@@ -55,7 +60,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     A quarter of the samples validates the search. Each circuit of its front is then cross-validated from new random
     seeds, a rule selects one by these errors, and this one is trained on all samples. Features are standardised by the samples
-    of each training.
+    of each training. Data frames may have columns of any kind and missing values (see `TabularPreprocessor`).
 
     Args:
         population: Successful trials per generation of the search.
@@ -64,6 +69,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         epochs: Passes over the samples in every training: in the search, on the folds and on all samples.
         learning_rate: Learning rate of Adam in every training.
         batch_size: Samples per optimiser step in every training.
+        class_weight: Weights of the classes in the loss of every training, as in `HQNNClassifier`.
         repeats: Trainings per circuit in the search.
         flops: Counter of quantum FLOPs: `profiler` or `analytic`.
         gates: Gates whose FLOPs are counted: `all` or `effective`.
@@ -94,6 +100,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         epochs: int = 100,
         learning_rate: float = 0.005,
         batch_size: int = 32,
+        class_weight: Any = None,
         repeats: int = 1,
         flops: str = "profiler",
         gates: str = "all",
@@ -113,6 +120,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.epochs = epochs
         self.learning_rate = learning_rate
         self.batch_size = batch_size
+        self.class_weight = class_weight
         self.repeats = repeats
         self.flops = flops
         self.gates = gates
@@ -125,12 +133,14 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.progress = progress
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Search, cross-validate the front, select a circuit and train it.
 
         Args:
-            X: (samples, features) values.
+            X: (samples, features) values, or a data frame.
             y: (samples,) labels.
+            sample_weight: (samples,) weights in the loss of every training, as in `HQNNClassifier`. The accuracies by which
+                circuits are selected count every sample with a weight above 0 once.
 
         Raises:
             ParameterError: A parameter is invalid, or a class has fewer samples than there are folds; it is a ValueError.
@@ -139,14 +149,18 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             KeyboardInterrupt: The search was interrupted; with `storage`, the same call continues it.
         """
         config, pick = self._config()
-        x, y = validate_data(self, X, y, dtype=np.float64)
+        x, y = self._samples(X, y)
         # Refuses fractions, which would otherwise give a class for each value.
         check_classification_targets(y)
+        rows, weights = weighted_rows(sample_weight, x)
+        x, y = _rows(x, rows), y[rows]
         self.classes_, indices = np.unique(y, return_inverse=True)
         folds = self._folds(indices, config.seed)
+        # The kinds of columns are inferred from all samples, so that they are the same in every fold.
+        scaler = StandardScaler() if isinstance(x, np.ndarray) else TabularPreprocessor(kinds=infer_kinds(x))
         with self._storage() as url, using(url):
             # Samples in memory: only this process can read them, so there is one worker.
-            splits = _splits(x, indices, tuple(self.classes_.tolist()), config)
+            splits = self._splits(x, indices, weights, scaler, config)
             request = SearchRequest(name=self.study, config=config, data=DataSource(samples=splits), is_measured=False)
             run = start_search(request, Execution(storage=url), program_hooks(self.progress))
             check_result(run)
@@ -155,13 +169,22 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
                 # Nothing may use the database after its temporary directory is removed.
                 disconnect(storage_of(run.study.study))
         # Every circuit of the front on the same folds, so that their errors are paired.
-        correct = [self._cross_validated(x, indices, candidate, folds, config.seed) for candidate in front]
+        correct = [
+            self._cross_validated(x, y, weights, self._networks(candidate, config.seed, scaler), folds) for candidate in front
+        ]
         picked = _picked(front, [1 - float(hits.mean()) for hits in correct], pick)
         self.front_ = _front_frame(front, correct, picked)
         self.genome_ = picked.genome.to_params()
         # The number after those of the folds, so that no fold has the seed of the final training.
-        self.best_estimator_ = self._network(picked, config.seed, self.confirm_folds).fit(x, y)
+        network = self._networks(picked, config.seed, scaler)(self.confirm_folds)
+        self.best_estimator_ = network.fit(x, y, **_weights_of(weights))
         return self
+
+    def cost(self, device: str | None = None) -> dict[str, Any]:
+        """Return the costs of the selected network; see `HQNNClassifier.cost`."""
+        check_is_fitted(self)
+        costs: dict[str, Any] = self.best_estimator_[-1].cost(device)
+        return costs
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most likely label of each sample, (samples,)."""
@@ -181,8 +204,23 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         logarithms: NDArray[np.float64] = self.best_estimator_.predict_log_proba(x)
         return logarithms
 
-    def _checked(self, X: ArrayLike) -> NDArray[np.float64]:
+    def _samples(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[Any]]:
+        """Return samples, as an array of numbers or else as a data frame, and their labels."""
+        frame = mixed_frame(X)
+        if frame is None:
+            x, labels = validate_data(self, X, y, dtype=np.float64)
+            return x, labels
+        labels = validate_data(self, y=y)
+        check_consistent_length(frame, labels)
+        # Only sets the number and the names of the features, which the check of the labels has removed.
+        validate_data(self, frame, skip_check_array=True)
+        return frame, labels
+
+    def _checked(self, X: ArrayLike) -> Any:
         check_is_fitted(self)
+        if isinstance(self.best_estimator_[0], TabularPreprocessor):
+            # It finds columns by name, in any order.
+            return X
         checked: NDArray[np.float64] = validate_data(self, X, reset=False, dtype=np.float64)
         return checked
 
@@ -224,54 +262,91 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def _cross_validated(
         self,
-        x: NDArray[np.float64],
-        indices: NDArray[np.int64],
-        candidate: Candidate,
+        x: Any,
+        y: NDArray[Any],
+        weights: NDArray[np.float64] | None,
+        network: Callable[[int], Pipeline],
         folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
-        seed: int,
     ) -> NDArray[np.bool_]:
         """Return whether each sample (samples,) is classified correctly by the training that did not use it."""
-        correct = np.zeros(len(indices), np.bool_)
+        correct = np.zeros(len(y), np.bool_)
         for number, (rest, held_out) in enumerate(folds):
-            network = self._network(candidate, seed, number).fit(x[rest], indices[rest])
-            correct[held_out] = network.predict(x[held_out]) == indices[held_out]
+            fitted = network(number).fit(_rows(x, rest), y[rest], **_weights_of(weights, rest))
+            correct[held_out] = fitted.predict(_rows(x, held_out)) == y[held_out]
         return correct
 
-    def _network(self, candidate: Candidate, seed: int, number: int) -> Pipeline:
-        """Return an untrained network whose seed differs from those of the search and of other numbers."""
-        # Numbers that differ in any entry give independent seeds, which `seed + number` would not.
-        own_seed = int(np.random.SeedSequence([seed, number, CONFIRMATIONS]).generate_state(1)[0])
-        budget: dict[str, Any] = {name: getattr(self, name) for name in BUDGET}
+    def _networks(self, candidate: Candidate, seed: int, scaler: Any) -> Callable[[int], Pipeline]:
+        """Return a function that makes untrained networks by number, with seeds that no search and no other number has."""
+        budget: dict[str, Any] = {name: getattr(self, name) for name in (*BUDGET, "class_weight")}
         genes: dict[str, Any] = candidate.genome.to_params()
-        network = HQNNClassifier(**genes, **budget, random_state=own_seed)
-        # The scaler is part of the network, so each fold fits it without its held-out samples.
-        return make_pipeline(StandardScaler(), network)
+
+        def make(number: int) -> Pipeline:
+            # Numbers that differ in any entry give independent seeds, which `seed + number` would not.
+            own_seed = int(np.random.SeedSequence([seed, number, CONFIRMATIONS]).generate_state(1)[0])
+            # The scaler is part of the network, so each fold fits it without its held-out samples.
+            return make_pipeline(clone(scaler), HQNNClassifier(**genes, **budget, random_state=own_seed))
+
+        return make
+
+    def _splits(
+        self, x: Any, y: NDArray[np.int64], weights: NDArray[np.float64] | None, scaler: Any, config: StudyConfig
+    ) -> DataSplits:
+        """Split off a quarter of the samples, or at least one per class, for validation; the folds replace a test part."""
+        # At least one sample per class, as a stratified split needs.
+        size = max(round(VALIDATION_SHARE * len(y)), len(self.classes_))
+        rows = train_test_split(np.arange(len(y)), test_size=size, stratify=y, random_state=config.seed)
+        raw, preprocessing, kinds = _preprocessed(x, rows[0], scaler)
+        # The test part is empty.
+        train, validation, test = (Split(x=preprocessing.apply(raw.rows(part)), y=y[part]) for part in (*rows, rows[0][:0]))
+        train = weighted_split(
+            train.x,
+            train.y,
+            classes=self.classes_,
+            sample_weight=None if weights is None else weights[rows[0]],
+            class_weight=self.class_weight,
+        )
+        # The samples have no name, so the fingerprint is that of their values. Values that there are not add nothing.
+        digest = hashlib.sha256()
+        for part in rows:
+            digest.update(np.ascontiguousarray(raw.numbers[part]).tobytes() + y[part].tobytes())
+            digest.update(json.dumps(raw.texts[part].tolist()).encode() if raw.texts.size else b"")
+        if weights is not None or self.class_weight is not None:
+            digest.update(train.y.tobytes() + (b"" if train.weights is None else train.weights.tobytes()))
+        return DataSplits(
+            name=config.dataset,
+            train=train,
+            validation=validation,
+            test=test,
+            classes=tuple(self.classes_.tolist()),
+            preprocessing=preprocessing,
+            schema=Schema(kinds=kinds),
+            fingerprint=digest.hexdigest()[:16],
+            seed=config.seed,
+        )
 
 
-def _splits(x: NDArray[np.float64], y: NDArray[np.int64], classes: tuple[Any, ...], config: StudyConfig) -> DataSplits:
-    """Split off a quarter of the samples, or at least one per class, for validation; the folds replace a test part."""
-    # At least one sample per class, as a stratified split needs.
-    size = max(round(VALIDATION_SHARE * len(y)), len(classes))
-    rows = train_test_split(np.arange(len(y)), test_size=size, stratify=y, random_state=config.seed)
-    # The samples have no name, so the fingerprint is that of their values.
-    digest = hashlib.sha256(b"".join(np.ascontiguousarray(values).tobytes() for part in rows for values in (x[part], y[part])))
-    columns = tuple(f"x{number}" for number in range(x.shape[1]))
-    preprocessing = Preprocessing(numbers=Numbers.fitted(columns, x[rows[0]]))
-    # The test part is empty.
-    train, validation, test = (
-        Split(x=preprocessing.apply(RawFeatures.of_numbers(x[part])), y=y[part]) for part in (*rows, rows[0][:0])
-    )
-    return DataSplits(
-        name=config.dataset,
-        train=train,
-        validation=validation,
-        test=test,
-        classes=classes,
-        preprocessing=preprocessing,
-        schema=Schema.of_numbers(columns, label=NAMED_LABEL),
-        fingerprint=digest.hexdigest()[:16],
-        seed=config.seed,
-    )
+def _preprocessed(x: Any, train: NDArray[np.int64], scaler: Any) -> tuple[RawFeatures, Preprocessing, dict[str, Kind]]:
+    """Return all samples before preprocessing, the preprocessing fitted on the training part, and the kinds of the columns."""
+    if isinstance(x, np.ndarray):
+        columns = tuple(f"x{number}" for number in range(x.shape[1]))
+        kinds = dict.fromkeys(columns, Kind.NUMBER) | {NAMED_LABEL: Kind.LABEL}
+        return RawFeatures.of_numbers(x), Preprocessing(numbers=Numbers.fitted(columns, x[train])), kinds
+    fitted = clone(scaler).fit(_rows(x, train))
+    label = NAMED_LABEL
+    # The name of the class column must not be that of a feature.
+    while label in fitted.schema_.kinds:
+        label = f"{label}_"
+    return fitted.table(x), fitted.preprocessing_, {**fitted.schema_.kinds, label: Kind.LABEL}
+
+
+def _rows(x: Any, rows: NDArray[np.int64]) -> Any:
+    """Return some samples of an array or a data frame."""
+    return x[rows] if isinstance(x, np.ndarray) else x.iloc[rows]
+
+
+def _weights_of(weights: NDArray[np.float64] | None, rows: Any = slice(None)) -> dict[str, NDArray[np.float64]]:
+    """Return the arguments that give the weights of some samples to the network of a pipeline."""
+    return {} if weights is None else {f"{STEP}__sample_weight": weights[rows]}
 
 
 def _finished_front(search: Search) -> list[Candidate]:

@@ -9,7 +9,7 @@ from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.running import CatchSignals, Execution, Hooks, StudyRun, open_patiently, run_study
 from faqnas_optuna.api.settings import check_range
 from faqnas_optuna.confirmation.opening import find_confirmation, load_search, not_a_search_error, prepare_confirmation
-from faqnas_optuna.confirmation.plan import ConfirmationBudget, choose_finalists, name_for
+from faqnas_optuna.confirmation.plan import ConfirmationBudget, choose_finalists, name_for, parse_baselines
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.noise.finalists import check_noise, evaluate_finalists, finalists_among, seeds_of
@@ -47,25 +47,27 @@ class ConfirmationRequest:
         trials: Sequence[int] | None,
         epochs: int | None = None,
         repeats: int | None = None,
+        baselines: str | Sequence[str] | None = None,
         noise: Noise | None = None,
     ) -> Self:
         """Check the arguments of a call from Python.
 
         Raises:
-            ConfigError: Circuits are selected in two ways, or a number is out of its range.
+            ConfigError: Circuits are selected in two ways, a number is out of its range, or a baseline is unknown.
         """
         if sum(choice is not None for choice in (top, pick, trials)) > 1:
             raise ConfigError("top, pick and trials each select circuits; give only one of them")
         check_range("top", top, 1)
         check_range("epochs", epochs, 1, 100_000)
         check_range("repeats", repeats, 1, 1_000)
+        chosen = None if baselines is None else parse_baselines(baselines)
         return cls(
             study=study,
             name=confirmation_name(study, name),
             trials=trials,
             top=top,
             pick=None if pick is None else SelectionRule.parse(pick),
-            budget=ConfirmationBudget(epochs=epochs, repeats=repeats),
+            budget=ConfirmationBudget(epochs=epochs, repeats=repeats, baselines=chosen),
             noise=noise,
         )
 

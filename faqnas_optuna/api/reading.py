@@ -175,15 +175,20 @@ class StudyReader:
         with self._current() as study:
             return study_document(study) if trial is None else trial_document(study, trial)
 
-    def to_latex(self) -> str:
+    def to_latex(self, pick: str | None = None) -> str:
         """Return the front as a LaTeX table.
 
+        Args:
+            pick: Rule that selects one circuit of the front; None for all.
+
         Raises:
+            ConfigError: The rule is unknown.
             NoSuccessfulTrialError: No trial has succeeded yet.
         """
+        selection = None if pick is None else SelectionRule.parse(pick)
         state = self._state()
         check_successful(state)
-        return front_table(state, state.front)
+        return front_table(state, [selection.choose(state.front)] if selection else state.front)
 
     def plot(self) -> "Figure":
         """Return the front as an interactive figure, with confirmed values beside the search estimates.

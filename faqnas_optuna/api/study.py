@@ -87,6 +87,7 @@ class Study(StudyReader):
         trials: Sequence[int] | None = None,
         epochs: int | None = None,
         repeats: int | None = None,
+        baselines: str | Sequence[str] | None = None,
         name: str | None = None,
         latex: Path | str | None = None,
         plot: Path | str | None = None,
@@ -108,6 +109,9 @@ class Study(StudyReader):
             trials: Numbers of the trials to confirm. Without `top`, `pick` and `trials`, the whole front is confirmed.
             epochs: Epochs of each training; by default 50, or those of the existing confirmation.
             repeats: Trainings per network; by default 10, or those of the existing confirmation.
+            baselines: Names of the baselines, `linear`, `embedding`, `separable`, `mlp`, `logistic`, `svm` and `svm-grid`, or
+                `none`; by default all, or those of the existing confirmation. Classical models are skipped if the training
+                part is too large for them.
             name: Name of the confirmation, which is a study of its own; by default that of this study with `.confirm`.
             latex: File to write a LaTeX table to.
             plot: File (.png, .pdf, .svg) to plot the test scores to, beside those of the controls.
@@ -115,11 +119,14 @@ class Study(StudyReader):
             detach: Only create the confirmation; workers attach to it.
 
         Returns:
-            A row per circuit confirmed so far, with its baselines and a sentence that compares it with them.
+            A row per circuit confirmed so far: scores and costs; for each control, such as `linear`, its mean test score, the
+            circuit's `linear_difference` with `linear_difference_low` and `_high`, `linear_p`, `linear_p_holm` and
+            `linear_rank_biserial`; the test score of each classical model, the same in all rows; and a sentence that compares
+            the circuit with its controls.
 
         Raises:
-            StudyMismatchError: The confirmation has other epochs, or more repeats.
-            ConfigError: The circuits are selected in two ways, or a number is out of its range.
+            StudyMismatchError: The confirmation has other epochs or baselines, or more repeats.
+            ConfigError: The circuits are selected in two ways, a number is out of its range, or a baseline is unknown.
         """
         check_detached(detach, dask)
         # Before the trainings: a wrong name or size must not cost them.
@@ -132,7 +139,7 @@ class Study(StudyReader):
         if plot is not None:
             check_printed(Path(plot))
         request = ConfirmationRequest.checked(
-            self.name, name, top=top, pick=pick, trials=trials, epochs=epochs, repeats=repeats
+            self.name, name, top=top, pick=pick, trials=trials, epochs=epochs, repeats=repeats, baselines=baselines
         )
         with self._execution(workers, dask, grace_s, database_timeout_s) as execution:
             run = confirm_study(request, self._data, execution, program_hooks(progress), detach=detach)
@@ -212,18 +219,23 @@ class Study(StudyReader):
         top: int | None = None,
         pick: str | None = None,
         trials: Sequence[int] | None = None,
+        epochs: int | None = None,
+        repeats: int | None = None,
+        baselines: str | Sequence[str] | None = None,
         name: str | None = None,
         plot: Path | str | None = None,
+        workers: int = 1,
         progress: bool | None = None,
     ) -> "DataFrame":
         """Score circuits on the test part under noise, after confirming those that are not confirmed yet.
 
-        `top`, `pick`, `trials` and `name` are those of `confirm`.
+        `top`, `pick`, `trials`, `epochs`, `repeats`, `baselines` and `name` are those of `confirm`.
 
         Args:
             noise: Device, by name or file, or `depolarizing:P`.
             shots: Measurements per sample; None for exact expectation values.
             plot: File (.png, .pdf, .svg) to plot the scores to.
+            workers: Number of processes that train; the scores are computed by this process alone.
             progress: Whether to show a bar; None to show it in notebooks and on terminals.
 
         Returns:
@@ -239,9 +251,18 @@ class Study(StudyReader):
             check_directory(Path(plot))
         # Before the trainings, since it may read a device file.
         model = noise_of(noise)
-        request = ConfirmationRequest.checked(self.name, name, top=top, pick=pick, trials=trials, noise=model)
-        # The scores are computed by this process, so extra workers would not help.
-        with self._execution() as execution:
+        request = ConfirmationRequest.checked(
+            self.name,
+            name,
+            top=top,
+            pick=pick,
+            trials=trials,
+            epochs=epochs,
+            repeats=repeats,
+            baselines=baselines,
+            noise=model,
+        )
+        with self._execution(workers) as execution:
             run = confirm_study(request, self._data, execution, program_hooks(progress))
             check_result(run)
             # Within the execution, since the database is read for the seeds of the networks.

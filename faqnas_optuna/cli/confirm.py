@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 # Without variables: FAQNAS_EPOCHS and FAQNAS_REPEATS are settings of a search.
 @click.option("--epochs", type=IntRange(1, 100_000), help="Passes over the training data.  [default: 50]")
 @click.option("--repeats", type=IntRange(1, 1000), help="Trainings per network, each from its own seed.  [default: 10]")
+@option("--baselines", metavar="NAME,…", help="Compare with these baselines alone, or with none.  [default: all]")
 # Without a variable, or every call would write the file.
 @click.option("--latex", "latex_file", type=click.Path(path_type=Path, dir_okay=False), help="Write a LaTeX table to FILE.")
 @option("--noise", metavar="NOISE", help="Also score them under noise: a device, by name or file, or depolarizing:P.")
@@ -77,6 +78,7 @@ def confirm(
     pick: "SelectionRule | None",
     epochs: int | None,
     repeats: int | None,
+    baselines: str | None,
     latex_file: Path | None,
     noise: str | None,
     shots: int | None,
@@ -117,13 +119,16 @@ def confirm(
         raise ConfigError("--detach starts no workers but --dask says where to run them; leave one of them out")
     # A wrong device is refused before the trainings.
     model = _noise(noise, shots, elsewhere="--detach" if detach else "--dask" if dask else None)
+    from faqnas_optuna.confirmation.plan import ConfirmationBudget, parse_baselines
+
+    # Before the database is opened: a wrong name is refused at once.
+    chosen_baselines = None if baselines is None else parse_baselines(baselines)
     numbers = None if trials is None or chosen_by != "trials" else _trial_numbers(trials)
     # Connects before the heavy imports: a wrong address is refused at once.
     client = dask_client(dask, storage)
     from faqnas_optuna.api.confirmation_service import ConfirmationRequest, confirm_study, confirmation_name
     from faqnas_optuna.api.data import DataSource
     from faqnas_optuna.api.running import Execution
-    from faqnas_optuna.confirmation.plan import ConfirmationBudget
 
     request = ConfirmationRequest(
         study=study,
@@ -131,7 +136,7 @@ def confirm(
         trials=numbers,
         top=top if chosen_by == "top" else None,
         pick=pick if chosen_by == "pick" else None,
-        budget=ConfirmationBudget(epochs=epochs, repeats=repeats),
+        budget=ConfirmationBudget(epochs=epochs, repeats=repeats, baselines=chosen_baselines),
         noise=model,
     )
     execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 from faqnas_optuna.circuits.effective import EffectiveGates
 from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.confirmation.baselines import Baseline, Model, curve_epochs
+from faqnas_optuna.confirmation.plan import BASELINES, LIMITS
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION, canonical, provenance
@@ -124,9 +125,10 @@ def confirmation_document(confirmation: Confirmation) -> dict[str, Any]:
     circuits = [_circuit(finalist, results, confirmation.config) for finalist in finalists]
     # The corrections need all circuits, and the sentences need the corrections.
     _add_corrected_p(circuits)
-    for entry in circuits:
-        entry["message"] = comparison_message(entry)
+    for finalist, entry in zip(finalists, circuits, strict=True):
+        entry["message"] = comparison_message(entry, has_controls=len(finalist.networks) > 1)
     score = confirmation.config.score
+    chosen = BASELINES if plan.chosen is None else plan.chosen
     search_scores = [entry[f"val_{score.key}"] for entry in circuits]
     test_scores = [entry[f"test_{score.key}"] for entry in circuits]
     return {
@@ -144,7 +146,11 @@ def confirmation_document(confirmation: Confirmation) -> dict[str, Any]:
         "trainings": confirmation.training_counts(trials),
         "circuits": circuits,
         "baselines": [_baseline(name, results[name]) for name in plan.baselines if name in results],
-        "baselines_skipped": [str(name) for name in Baseline if name not in plan.baselines],
+        "baselines_chosen": list(chosen),
+        # With the limit that the training part exceeds.
+        "baselines_skipped": {
+            str(name): str(limit) for name, limit in LIMITS.items() if name in chosen and name not in plan.baselines
+        },
         "kendall_tau": kendall_tau(search_scores, test_scores),
         "provenance": provenance(confirmation),
     }
@@ -265,13 +271,16 @@ def _baseline(name: str, results: NetworkResults) -> dict[str, Any]:
     return {"baseline": str(Baseline(name)), **{key: summary[key] for key in keys}}
 
 
-def comparison_message(entry: Mapping[str, Any]) -> str:
+def comparison_message(entry: Mapping[str, Any], *, has_controls: bool = True) -> str:
     """Return a sentence on how a circuit compares with its controls.
 
     Args:
         entry: Entry of the circuit in a `confirmation_document`.
+        has_controls: False if none of the chosen controls differs from the circuit.
     """
     name = f"Trial {entry['trial']}"
+    if not has_controls:
+        return f"{name} is not compared with a control."
     tested = [control for control in entry["controls"] if control["p_holm"] is not None]
     if not tested:
         return f"{name} has not been compared with its controls yet."

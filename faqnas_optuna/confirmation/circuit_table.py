@@ -45,6 +45,7 @@ def _test_columns(score: Score) -> tuple[CircuitColumn, ...]:
     interval_latex = BY_NAME["val_accuracy_interval"].latex
     return (
         _column(name, heading=heading_of_test_score(score), is_in_tables=is_of_study),
+        _column(f"{name}_std", outputs=Output.FRAME),
         _column(f"{name}_interval", heading="95 % CI", latex=interval_latex, is_in_tables=is_of_study),
     )
 
@@ -62,6 +63,11 @@ SCORES = (
         outputs=EVERYWHERE,
         read=lambda circuit, document: circuit[f"val_{Score(document['score']).key}"],
     ),
+    CircuitColumn(
+        name="search_estimate_interval",
+        outputs=Output.FRAME,
+        read=lambda circuit, document: circuit[f"val_{Score(document['score']).key}_interval"],
+    ),
     # LaTeX tables have columns for the differences to controls instead, and readers can subtract two columns.
     _column("optimism", heading="optimism", is_difference=True, outputs=Output.TABLE | Output.FRAME),
 )
@@ -69,6 +75,10 @@ ESP_LATEX = BY_NAME["neg_log_esp"].latex
 DEVICE = (_column("neg_log_esp", heading="−ln ESP", latex=ESP_LATEX, digits=4, is_there=_has_device),)
 FLOPS = (_column("quantum_flops", heading="quantum FLOPs", latex=BY_NAME["quantum_flops"].latex, digits=0),)
 NETWORK = (_column("effective_parameters", "parameters", heading="effective parameters", latex="Parameters", digits=0),)
+
+
+COMPARED = ("difference", "difference_interval", "p", "p_holm", "rank_biserial", "parameters")
+"""Values of a control that data frames contain beside its test score."""
 
 
 def table_columns(output: Output, document: Document) -> list[CircuitColumn]:
@@ -89,7 +99,8 @@ def circuits_table(document: Document) -> TextTable:
 def confirmed_frame(document: Document) -> "DataFrame":
     """Return a data frame with one row per circuit of a `confirmation_document`, sorted by cost.
 
-    The test score of each control is in a column named after the control.
+    The mean test score of each control is in a column named after the control, followed by the comparison of the circuit with
+    it. The test score of each classical model, which is the same for all circuits, is in a column named after the model.
     """
     return data_frame(_frame_row(circuit, document) for circuit in document["circuits"])
 
@@ -100,7 +111,28 @@ def _frame_row(circuit: Document, document: Document) -> dict[str, Any]:
     return {
         "trial": circuit["trial"],
         **frame_cells({column.name: column.read(circuit, document) for column in columns}),
-        **{control["model"]: control[f"test_{score.key}"] for control in circuit["controls"]},
+        **_control_cells(circuit, score),
+        **_baseline_cells(document, score),
         "circuit": circuit["effective"],
         "message": circuit["message"],
     }
+
+
+def _control_cells(circuit: Document, score: Score) -> dict[str, float]:
+    """Return the test score of each control, and the values of the paired comparison of the circuit with it."""
+    cells: dict[str, float] = {}
+    for control in circuit["controls"]:
+        model = control["model"]
+        compared = {f"{model}_{name}": control[name] for name in COMPARED}
+        cells |= frame_cells({model: control[f"test_{score.key}"], **compared})
+    return cells
+
+
+def _baseline_cells(document: Document, score: Score) -> dict[str, float]:
+    """Return the test score and the parameters of each classical model."""
+    cells: dict[str, float] = {}
+    for baseline in document["baselines"]:
+        # Hyphens would keep the column from being used as an attribute.
+        name = baseline["baseline"].replace("-", "_")
+        cells |= {name: baseline[f"test_{score.key}"], f"{name}_parameters": baseline["parameters"]}
+    return cells

@@ -13,6 +13,7 @@ from faqnas_optuna.confirmation.plan import (
     DEFAULT_REPEATS,
     ConfirmationBudget,
     baselines_for,
+    choose_baselines,
     finalists_of,
     name_for,
 )
@@ -159,7 +160,7 @@ def prepare_confirmation(
         created=search.description.created,
         epochs=search.config.training.epochs,
         finalists=finalists_of(candidates, config=search.config, n_features=splits.n_features, n_classes=splits.n_classes),
-        baselines=baselines_for(len(splits.train)),
+        baselines=baselines_for(len(splits.train), splits.n_features),
     )
     confirmation = create_or_extend(storage_of(search.study), url, name, search, plan, budget)
     # An extended confirmation may have stopped already, with its former finalists.
@@ -171,6 +172,9 @@ def create_or_extend(
 ) -> Confirmation:
     """Create the confirmation of some finalists, or add the finalists that an existing one lacks, and return it.
 
+    Args:
+        plan: Plan with all baselines, of which those of the budget or of the existing confirmation are used.
+
     Raises:
         StudyMismatchError: The confirmation exists with another budget, or the study of this name confirms another search.
     """
@@ -178,12 +182,14 @@ def create_or_extend(
     with storage_lock(url):
         confirmation = find_confirmation(storage, name, search)
         if confirmation is None:
-            description = _description(search, plan, budget)
+            description = _description(search, choose_baselines(plan, budget.baselines), budget)
             return Confirmation.of(create_study(storage, name, description), description)
     with study_lock(confirmation.study), confirmation.existing():
         # Another process may have extended the study since this one read it, before it had the lock.
-        confirmation.reload().check_budget(budget)
-        return confirmation.with_finalists(plan.finalists, repeats=budget.repeats)
+        stored = confirmation.reload()
+        stored.check_budget(budget)
+        more = choose_baselines(plan, stored.plan.chosen)
+        return confirmation.with_finalists(more.finalists, repeats=budget.repeats)
 
 
 def _description(search: Search, plan: ConfirmationPlan, budget: ConfirmationBudget) -> Description:

@@ -3,8 +3,8 @@
 The stored description of a confirmation lists the finalists with their networks. The trainings, one trial each, follow from it.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
@@ -41,6 +41,9 @@ class Training(NamedTuple):
 class ConfirmationBudget:
     """Requested budget of a confirmation. None stands for the stored value or, in a new confirmation, the default."""
 
+    baselines: tuple[str, ...] | None = None
+    """Baselines to compare with, of `BASELINES`."""
+
     epochs: int | None = None
     """Epochs per training."""
     repeats: int | None = None
@@ -49,17 +52,85 @@ class ConfirmationBudget:
 
 DEFAULT_EPOCHS = 50
 DEFAULT_REPEATS = 10
-MAX_SVM_SAMPLES = 10_000
-"""Maximum number of training samples of a support vector machine, whose time grows with their square."""
+BASELINES = tuple(str(name) for name in (*Model, *Baseline) if name is not Model.CIRCUIT)
+"""Names of all baselines: the controls, which are trained like the circuit, and the classical models of scikit-learn."""
+NO_BASELINES = "none"
+"""Choice of no baseline."""
 
 
-def baselines_for(n_train: int) -> tuple[str, ...]:
-    """Return the names of the scikit-learn models to fit, given the number of training samples.
+@dataclass(frozen=True, kw_only=True)
+class SizeLimit:
+    """Maximum size of the training part for a classical model; above it, fitting would take hours."""
 
-    >>> baselines_for(10_001)
+    samples: int | None = None
+    values: int
+    """Maximum number of samples times features."""
+
+    def allows(self, n_samples: int, n_features: int) -> bool:
+        """Return whether a training part of this size is small enough."""
+        return n_samples * n_features <= self.values and (self.samples is None or n_samples <= self.samples)
+
+    def __str__(self) -> str:
+        values = f"{self.values:,} values (samples × features)"
+        return f"at most {values}" if self.samples is None else f"at most {self.samples:,} training samples and {values}"
+
+
+# The time of a support vector machine grows with the square of the number of samples, that of logistic regression with the
+# number of values: with ten classes its thousand iterations take about two minutes at this limit.
+SVM_LIMIT = SizeLimit(samples=10_000, values=10_000_000)
+LIMITS = {Baseline.LOGISTIC: SizeLimit(values=50_000_000), Baseline.SVM: SVM_LIMIT, Baseline.SVM_GRID: SVM_LIMIT}
+"""Size limits of the classical models."""
+
+
+def parse_baselines(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return a choice of baselines in the order of `BASELINES`.
+
+    >>> parse_baselines("mlp, logistic")
+    ('mlp', 'logistic')
+    >>> parse_baselines("none")
+    ()
+
+    Args:
+        names: Names, or text with names separated by commas; `none` alone for no baseline.
+
+    Raises:
+        ConfigError: A name is unknown, or `none` is not alone.
+    """
+    chosen = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
+    if chosen == [NO_BASELINES]:
+        return ()
+    for name in chosen:
+        if name == NO_BASELINES:
+            raise ConfigError(f"baselines: {NO_BASELINES} chooses no baseline; leave it or the other names out")
+        if name not in BASELINES:
+            raise ConfigError(f"unknown baseline {name!r}; choose from {', '.join(BASELINES)}, or {NO_BASELINES}")
+    return tuple(name for name in BASELINES if name in chosen)
+
+
+def baselines_for(n_train: int, n_features: int) -> tuple[str, ...]:
+    """Return the names of the classical models to fit, given the size of the training part.
+
+    >>> baselines_for(10_001, 4)
     ('logistic',)
     """
-    return tuple(str(name) for name in Baseline if name is Baseline.LOGISTIC or n_train <= MAX_SVM_SAMPLES)
+    return tuple(str(name) for name, limit in LIMITS.items() if limit.allows(n_train, n_features))
+
+
+def choose_baselines(plan: ConfirmationPlan, chosen: Collection[str] | None) -> ConfirmationPlan:
+    """Return a plan with some of its baselines alone.
+
+    Args:
+        chosen: Names of `BASELINES`; None for all.
+    """
+    if chosen is None:
+        return plan
+    names = {Model.CIRCUIT, *chosen}
+    finalists = tuple(
+        replace(finalist, networks={model: network for model, network in finalist.networks.items() if model in names})
+        for finalist in plan.finalists
+    )
+    fitted = tuple(name for name in plan.baselines if name in names)
+    return replace(plan, finalists=finalists, baselines=fitted, chosen=tuple(chosen))
 
 
 def name_for(study: str) -> str:

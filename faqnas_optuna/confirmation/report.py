@@ -1,5 +1,6 @@
 """Report of a confirmation, and of a study that may be a search or a confirmation."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,6 @@ from faqnas_optuna.config import Score
 from faqnas_optuna.confirmation.analysis import SIGNIFICANT, confirmation_document
 from faqnas_optuna.confirmation.circuit_table import circuits_table, heading_of_test_score
 from faqnas_optuna.confirmation.opening import search_of
-from faqnas_optuna.confirmation.plan import MAX_SVM_SAMPLES
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.reporting import documents
 from faqnas_optuna.reporting.report import BRACKETS, Block, Report, majority_line
@@ -111,13 +111,12 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
             f" confirmation is {tau:.2f} (1: same order, 0: no relation, −1: reverse order)."
         )
     # One seed gives no p at all.
-    if seeds > 1 and document["circuits"]:
+    if seeds > 1 and any(circuit["controls"] for circuit in document["circuits"]):
         sentences.append(_smallest_p(seeds, len(document["circuits"])))
-    if skipped := document["baselines_skipped"]:
-        sentences.append(
-            f"Skipped {' and '.join(skipped)}, whose training time grows with the square of the number of training samples;"
-            f" the maximum is {MAX_SVM_SAMPLES:,}."
-        )
+    by_limit: defaultdict[str, list[str]] = defaultdict(list)
+    for name, limit in document["baselines_skipped"].items():
+        by_limit[limit].append(name)
+    sentences += [f"Skipped {' and '.join(names)}, limited to {limit}." for limit, names in by_limit.items()]
     remaining = trainings["needed"] - trainings["done"] - trainings["failed"]
     if remaining:
         verb = "is" if remaining == 1 else "are"

@@ -13,7 +13,15 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from faqnas_optuna.confirmation.baselines import ConfirmationResult
-from faqnas_optuna.confirmation.plan import ConfirmationBudget, Training, all_trainings, missing_trainings, name_for
+from faqnas_optuna.confirmation.plan import (
+    BASELINES,
+    NO_BASELINES,
+    ConfirmationBudget,
+    Training,
+    all_trainings,
+    missing_trainings,
+    name_for,
+)
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.storage.opening import batched, study_lock
@@ -178,14 +186,19 @@ class Confirmation(StoredStudy[ConfirmationState]):
         """Check that a requested budget agrees with the stored one, or extends it by further seeds.
 
         Raises:
-            StudyMismatchError: The number of epochs differs, or fewer seeds are requested.
+            StudyMismatchError: The number of epochs or the baselines differ, or fewer seeds are requested.
         """
-        # Seeds can be added to a confirmation, but trainings of different lengths cannot be compared.
+        # Seeds can be added to a confirmation, but trainings of different lengths cannot be compared. With other baselines,
+        # some circuits would be compared with more controls than others.
         training = self.config.training
+        baselines = BASELINES if self.plan.chosen is None else self.plan.chosen
         if budget.epochs not in (None, training.epochs):
             difference = f"epochs: stored {training.epochs}, requested {budget.epochs}"
         elif budget.repeats is not None and budget.repeats < training.repeats:
             difference = f"repeats: stored {training.repeats}, requested {budget.repeats}"
+        elif budget.baselines not in (None, baselines):
+            stored, requested = (",".join(names or ()) or NO_BASELINES for names in (baselines, budget.baselines))
+            difference = f"baselines: stored {stored}, requested {requested}"
         else:
             return
         raise StudyMismatchError(

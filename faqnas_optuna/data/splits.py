@@ -36,6 +36,8 @@ class Split:
     """Preprocessed features (samples, features)."""
     y: NDArray[np.int64]
     """Class indices (samples,)."""
+    weights: NDArray[np.float64] | None = None
+    """Weights of the samples in the loss of a training (samples,), above 0; None for equal weights."""
 
     def __len__(self) -> int:
         return len(self.y)

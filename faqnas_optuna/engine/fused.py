@@ -82,6 +82,7 @@ def train_epoch(
     steps_before: int,
     learning_rate: float,
     n_classes: int,
+    sample_weights: Array | None = None,
 ) -> float:
     """Train on every sample once and return the mean loss of the batches.
 
@@ -92,6 +93,7 @@ def train_epoch(
         workspace: Has room for `batch_size` samples.
         optimiser: Changed in place.
         steps_before: Number of optimiser steps of earlier epochs.
+        sample_weights: (samples,) in float64, above 0: the loss of a batch is the weighted mean. Leave it out for the mean.
     """
     n_qubits = program.n_qubits
     features = x.shape[1]
@@ -116,7 +118,12 @@ def train_epoch(
         inputs, outputs = _simulate(encoded, weights.angles, program, workspace, patterns, buffers, measured)
         _classify(measured, weights.classifier_weights, weights.classifier_bias, scores)
         # `nll_loss` averages over a batch, also over a last one that is smaller.
-        total += _negative_log_likelihood(scores, y, rows)
+        # Numba compiles only one of the branches. Any code that is shared by both could change the last bits of trainings
+        # without weights, on which published tables depend.
+        if sample_weights is None:
+            total += _negative_log_likelihood(scores, y, rows)
+        else:
+            total += _weighted_negative_log_likelihood(scores, y, rows, sample_weights)
         # From here on `scores` holds the gradient of the loss with respect to the scores.
         _adjoint_of_classify(
             scores, measured, weights.classifier_weights, gradients.classifier_weights, gradients.classifier_bias, grad_measured
@@ -284,6 +291,22 @@ def _negative_log_likelihood(scores: Array, y: Integers, rows: Integers) -> floa
 
 
 @jit
+def _weighted_negative_log_likelihood(scores: Array, y: Integers, rows: Integers, sample_weights: Array) -> float:
+    """Return the weighted mean of -log softmax(scores)[y] over the batch. Overwrite `scores` with its gradient."""
+    sum_of_weights = 0.0
+    for b in range(rows.size):
+        sum_of_weights += sample_weights[rows[b]]
+    mean = 0.0
+    for b in range(rows.size):
+        share = sample_weights[rows[b]] / sum_of_weights
+        of_sample = scores[:, b : b + 1]
+        mean += share * _negative_log_likelihood(of_sample, y, rows[b : b + 1])
+        for c in range(scores.shape[0]):
+            of_sample[c, 0] *= scores.dtype.type(share)
+    return mean
+
+
+@jit
 def _adam(optimiser: Optimiser, step: int, learning_rate: float) -> None:
     """Make one step of Adam: p -= lr · m̂ / (√v̂ + ε)."""
     real = optimiser.parameters.dtype.type
@@ -301,6 +324,21 @@ def _adam(optimiser: Optimiser, step: int, learning_rate: float) -> None:
         first[i] = beta_1 * first[i] + complement_1 * gradient
         second[i] = beta_2 * second[i] + complement_2 * gradient * gradient
         parameters[i] -= step_size * first[i] / (np.sqrt(second[i]) / root_of_correction + epsilon)
+
+
+@cache
+def load_weighted_kernel() -> None:
+    """Load the kernel for training with weights; compile it first if this installation has not."""
+    compile_once(_compile_weighted, group="weighted")
+    compile_weighted_training()
+
+
+def _compile_weighted() -> None:
+    logger.info("compiling the kernel for weighted samples, once per installation; this takes about ten seconds")
+    with in_subprocess(compile_weighted_training):
+        pass
+    # It finds the machine code on disk, unless the subprocess failed.
+    compile_weighted_training()
 
 
 @cache
@@ -326,7 +364,7 @@ def _compile() -> None:
     compile_training()
 
 
-# The next three take no arguments, because `in_subprocess` calls them by name.
+# The next four take no arguments, because `in_subprocess` calls them by name.
 
 
 def compile_forward() -> None:
@@ -343,11 +381,21 @@ def compile_backward() -> None:
 
 def compile_training() -> None:
     """Compile the kernel for training, or load it from disk."""
+    _train_smallest()
+
+
+def compile_weighted_training() -> None:
+    """Compile the kernel for training with weights, or load it from disk."""
+    _train_smallest(np.ones(2))
+
+
+def _train_smallest(*sample_weights: Array) -> None:
     program = compile_circuit(SMALLEST_CIRCUIT)
     optimiser = make_optimiser(np.ones(N_SMALLEST, np.float32))
+    workspace = make_workspace(program, 2, np.float32)
     x = np.ones((2, 1), np.float32)
     y = np.zeros(2, np.int64)
-    train_epoch(x, y, np.arange(2), 2, program, make_workspace(program, 2, np.float32), optimiser, 0, 0.1, 2)
+    train_epoch(x, y, np.arange(2), 2, program, workspace, optimiser, 0, 0.1, 2, *sample_weights)
 
 
 SMALLEST_CIRCUIT = Circuit(

@@ -1,5 +1,6 @@
 """Hybrid network with one circuit as a scikit-learn classifier, trained on all samples passed to `fit`."""
 
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -14,12 +15,15 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import EVERY_GENE, GENES, Circuit, Genome
 from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.data.splits import Split
 from faqnas_optuna.errors import ConfigError, GenomeError, ParameterError
+from faqnas_optuna.hardware.cost import hardware_cost
+from faqnas_optuna.hardware.devices import device_of
+from faqnas_optuna.models.weights import weighted_rows, weighted_split
 from faqnas_optuna.training.engines import fit_on, predict_scores
 from faqnas_optuna.training.evaluation import training_generator
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.scoring import most_likely
+from faqnas_optuna.training.values import Costs
 
 MAX_SEED = 2**32 - 1
 
@@ -29,12 +33,14 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     The first parameters are the genes of the circuit; rotations of layers beyond `depth` have no effect. The other parameters
     have the meaning of a study's settings with the same names. Features become angles or amplitudes: scale them first, for
-    example with `StandardScaler`.
+    example with `StandardScaler`, or with `TabularPreprocessor` if they are not all numbers.
 
     Args:
         epochs: Number of passes over all samples. No samples are set aside for validation.
         learning_rate: Learning rate of Adam.
         batch_size: Number of samples per step.
+        class_weight: Weights of the classes in the loss: `balanced`, inversely proportional to their frequencies; a dictionary;
+            or None for equal weights.
         engine: Engine that simulates the circuit in training: "fast" (PennyLane for circuits without a fast form) or
             "pennylane".
         random_state: Randomness of the initial parameters and of the order of the samples. An integer gives the training of a
@@ -69,6 +75,7 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         epochs: int = 100,
         learning_rate: float = 0.005,
         batch_size: int = 32,
+        class_weight: Any = None,
         engine: str = "fast",
         random_state: Any = None,
     ) -> None:
@@ -90,11 +97,16 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.epochs = epochs
         self.learning_rate = learning_rate
         self.batch_size = batch_size
+        self.class_weight = class_weight
         self.engine = engine
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train on samples `X` (samples, features) with the labels `y` (samples,).
+
+        The loss of a batch is the mean of −ln(probability of the label), weighted by `sample_weight` (samples,) times the
+        weights of the classes and divided by the sum of these weights. Equal weights change nothing, and a weight of 0 leaves
+        a sample out.
 
         Raises:
             ParameterError: A parameter is invalid, or there is only one class. It is a ValueError.
@@ -104,15 +116,22 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         circuit = self._genome().circuit
         config = self._config()
         # scikit-learn's checks also set `n_features_in_` and `feature_names_in_`.
-        X, y = validate_data(self, X, y, dtype=np.float32)
-        check_classification_targets(y)
-        self.classes_, indices = np.unique(y, return_inverse=True)
+        x, labels = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(labels)
+        rows, weights = weighted_rows(sample_weight, x)
+        self.classes_, indices = np.unique(labels[rows], return_inverse=True)
         # scikit-learn's estimator checks require the words "one class" in this message.
         if len(self.classes_) < 2:
             raise ParameterError(
                 f"a classifier needs samples of at least two classes; these are all of one class, {_plain(self.classes_[0])!r}"
             )
-        part = Split(x=np.ascontiguousarray(X), y=indices.astype(np.int64))
+        part = weighted_split(
+            np.ascontiguousarray(x[rows]),
+            indices.astype(np.int64),
+            classes=self.classes_,
+            sample_weight=weights,
+            class_weight=self.class_weight,
+        )
         # As in a search, the effective circuit is trained.
         effective = effective_circuit(circuit)
         generator = training_generator(seed_of(self.random_state), effective, 0)
@@ -148,6 +167,28 @@ class HQNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def quantum_flops_(self) -> int:
         """Quantum FLOPs of the circuit for one sample, by the PyTorch profiler's count."""
         return profiler_flops(self.circuit_)
+
+    def cost(self, device: str | None = None) -> dict[str, Any]:
+        """Return the costs of the network for one sample: quantum and classical FLOPs, parameters and, on a device, −ln ESP.
+
+        Args:
+            device: Name of a device, or path of a TOML file that describes one; None to leave out the costs on a device.
+
+        Raises:
+            ConfigError: The device is unknown, or has fewer qubits than the circuit.
+        """
+        check_is_fitted(self)
+        costs = Costs.of(self.circuit_, n_features=self.n_features_in_, n_classes=len(self.classes_))
+        values = {name: value for name, value in asdict(costs).items() if value is not None}
+        if device is None:
+            return values
+        on = device_of(device)
+        if on.qubits < self.circuit_.n_qubits:
+            raise ConfigError(
+                f"{on.name} has {on.qubits} qubits but the circuit {self.circuit_.n_qubits}; choose another device"
+            )
+        hardware = hardware_cost(self.circuit_, on)
+        return values | {"device": on.name, "esp": hardware.esp} | asdict(hardware)
 
     def _genome(self) -> Genome:
         try:

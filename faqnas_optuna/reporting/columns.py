@@ -113,11 +113,11 @@ FLOPS = (
         outputs=EVERYWHERE,
         read=lambda candidate, study: candidate.quantum_flops,
     ),
-    # Every circuit is counted by both counters, whichever the study minimises; only the listing of one trial has room for all.
-    _cost("quantum_flops_profiler", "  by the profiler", Output.TRIAL),
-    _cost("effective_flops_profiler", "    effective", Output.TRIAL),
-    _cost("quantum_flops_analytic", "  analytic", Output.TRIAL),
-    _cost("effective_flops_analytic", "    effective", Output.TRIAL),
+    # Every circuit is counted by both counters, whichever the study minimises; tables have no room for all.
+    _cost("quantum_flops_profiler", "  by the profiler", Output.FRAME | Output.TRIAL),
+    _cost("effective_flops_profiler", "    effective", Output.FRAME | Output.TRIAL),
+    _cost("quantum_flops_analytic", "  analytic", Output.FRAME | Output.TRIAL),
+    _cost("effective_flops_analytic", "    effective", Output.FRAME | Output.TRIAL),
 )
 """Quantum FLOPs by the study's counter, then by each counter."""
 
@@ -138,9 +138,9 @@ DEVICE = (
 """Costs on the study's device."""
 
 NETWORK = (
-    _cost("classical_flops", "classical FLOPs", ~Output.FRAME, heading="classical FLOPs", latex=r"$F_\mathrm{C}$"),
+    _cost("classical_flops", "classical FLOPs", EVERYWHERE, heading="classical FLOPs", latex=r"$F_\mathrm{C}$"),
     _cost("parameters", "parameters", EVERYWHERE, heading="parameters"),
-    _cost("effective_parameters", "  effective", Output.ENTRY | Output.TRIAL),
+    _cost("effective_parameters", "  effective", Output.ENTRY | Output.FRAME | Output.TRIAL),
 )
 """Costs that also depend on the numbers of features and classes."""
 
@@ -163,7 +163,7 @@ def _score_columns(score: Score) -> tuple[CandidateColumn, ...]:
         CandidateColumn(
             name=f"{name}_std",
             label="  std. deviation",
-            outputs=Output.TRIAL,
+            outputs=Output.FRAME | Output.TRIAL,
             read=lambda candidate, study: candidate.scores.deviation(score),
         ),
         CandidateColumn(
@@ -201,7 +201,9 @@ SCORES = (
         is_there=lambda study: study.config.search.front is ErrorEstimate.POOLED,
     ),
     *_score_columns(Score.ACCURACY),
-    CandidateColumn(name="val_accuracy_wilson", label="  Wilson 95 % CI", outputs=Output.TRIAL, read=_wilson_interval),
+    CandidateColumn(
+        name="val_accuracy_wilson", label="  Wilson 95 % CI", outputs=Output.FRAME | Output.TRIAL, read=_wilson_interval
+    ),
     *_score_columns(Score.BALANCED),
 )
 """Scores on the validation part with their uncertainties."""
@@ -244,7 +246,7 @@ ERROR = (
     CandidateColumn(
         name="val_error",
         label="validation error",
-        outputs=Output.ENTRY | Output.TRIAL,
+        outputs=Output.ENTRY | Output.FRAME | Output.TRIAL,
         read=lambda candidate, study: candidate.val_error,
     ),
 )
@@ -257,7 +259,7 @@ ORDER: dict[Output, tuple[Group[Candidate, Description], ...]] = {
     Output.TABLE: (SCORES, RACE, DEVICE, FLOPS, NETWORK),
     Output.LATEX: (SCORES, RACE, DEVICE, FLOPS, NETWORK),
     Output.ENTRY: (FLOPS, DEVICE, NETWORK, SCORES, RACE, ERROR),
-    Output.FRAME: (FLOPS, DEVICE, SCORES, RACE, NETWORK),
+    Output.FRAME: (FLOPS, DEVICE, SCORES, RACE, ERROR, NETWORK),
     Output.TRIAL: (FLOPS, DEVICE, NETWORK, SCORES, RACE, ERROR),
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.reporting.columns import Output, values
 from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.reporting.families import Family
@@ -53,8 +54,22 @@ def families_frame(families: Iterable[Family]) -> "DataFrame":
 
 
 def _entry(candidate: Candidate, study: Description) -> dict[str, Any]:
-    cells = frame_cells(values(Output.FRAME, candidate, study))
-    return {"trial": candidate.trial, **cells, "circuit": str(candidate.effective_gates), **candidate.genome.to_params()}
+    # Without the genes, which follow as columns of their own.
+    circuit = candidate.genome.circuit
+    effective = effective_circuit(circuit)
+    return {
+        "trial": candidate.trial,
+        **frame_cells(values(Output.FRAME, candidate, study)),
+        "circuit": str(candidate.effective_gates),
+        **candidate.genome.to_params(),
+        "digest": circuit.digest,
+        "summary": str(circuit),
+        "cheapest": str(effective),
+        "cheapest_flops": candidate.costs.cheapest_flops(study.config),
+        # Users see generations counted from 1; the sampler counts from 0. Times and workers are in listings of trials alone, so
+        # that the frames of equal searches are equal.
+        "generation": _number(None if candidate.generation is None else candidate.generation + 1),
+    }
 
 
 def frame_cells(values: Mapping[str, Any]) -> dict[str, float]:
@@ -66,7 +81,7 @@ def frame_cells(values: Mapping[str, Any]) -> dict[str, float]:
     # Columns of tuples or of None would have the dtype object, with which pandas cannot calculate.
     cells: dict[str, float] = {}
     for name, value in values.items():
-        is_interval = name.endswith("_interval")
+        is_interval = name.endswith(("_interval", "_wilson"))
         cells |= interval_columns(name.removesuffix("_interval"), value) if is_interval else {name: _number(value)}
     return cells
 

@@ -108,12 +108,17 @@ class ConfirmationPlan:
     finalists: tuple[Finalist, ...]
     baselines: tuple[str, ...]
     """Names of the baselines that are fitted only once, because they need no seed."""
+    chosen: tuple[str, ...] | None = None
+    """Names of the baselines that the user chose, some of which may be left out for their size; None for all."""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """Restore a plan from the result of `to_json`."""
         finalists = tuple(Finalist.from_json(finalist) for finalist in entry["finalists"])
-        return cls(**{**entry, "finalists": finalists, "baselines": tuple(entry["baselines"])})
+        # Absent in confirmations of earlier versions, which had all baselines.
+        chosen = entry.get("chosen")
+        names = {"baselines": tuple(entry["baselines"]), "chosen": None if chosen is None else tuple(chosen)}
+        return cls(**{**entry, "finalists": finalists, **names})
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as values for JSON."""

@@ -39,7 +39,8 @@ def train_repeats(circuit: Circuit, splits: DataSplits, config: StudyConfig, rep
     Raises:
         TrainingError: A training diverged; the message names the circuit and the repeat.
     """
-    if config.engine.of(circuit) is not Engine.FAST:
+    # The bulk kernel has no weights.
+    if config.engine.of(circuit) is not Engine.FAST or splits.train.weights is not None:
         return np.array([_score_once(circuit, splits, config, repeat) for repeat in repeats], np.float64)
     load_network_kernels()
     layout = Layout.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes)

@@ -8,7 +8,7 @@ import numpy as np
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import Engine, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
-from faqnas_optuna.engine.fused import SMALLEST_CIRCUIT, load_kernels
+from faqnas_optuna.engine.fused import SMALLEST_CIRCUIT, load_kernels, load_weighted_kernel
 from faqnas_optuna.engine.gate_kernels import Array
 from faqnas_optuna.training.parameters import Layout
 from faqnas_optuna.training.training import FitResult, TrainingResult, fit, predict, predict_by, train
@@ -52,7 +52,7 @@ def train_on(
         TrainingError: The training diverged.
     """
     if engine.of(circuit) is Engine.FAST:
-        load_kernels()
+        _load_kernels_for(splits.train)
         return train(circuit, splits, config, generator=generator, validate_epochs=validate_epochs)
     # This import loads torch and PennyLane, which the fast engine does not need.
     from faqnas_optuna.training import torch_training
@@ -70,7 +70,7 @@ def fit_on(
         TrainingError: The training diverged.
     """
     if engine.of(circuit) is Engine.FAST:
-        load_kernels()
+        _load_kernels_for(part)
         return fit(circuit, part, config, n_classes=n_classes, generator=generator)
     from faqnas_optuna.training import torch_training
 
@@ -85,6 +85,12 @@ def predict_scores(circuit: Circuit, layout: Layout, parameters: Array, x: Array
     from faqnas_optuna.training.model import measured_by_pennylane
 
     return predict_by(partial(measured_by_pennylane, circuit=circuit), layout, parameters, x)
+
+
+def _load_kernels_for(part: Split) -> None:
+    load_kernels()
+    if part.weights is not None:
+        load_weighted_kernel()
 
 
 def _network(circuit: Circuit, part: Split, n_classes: int, generator: np.random.Generator) -> "HQNN":

@@ -80,6 +80,8 @@ def fit(
 ) -> FitResult:
     """Train on one part with Adam, in shuffled batches, on the negative log-likelihood.
 
+    The loss of a batch is the mean over its samples, weighted by the weights of the part: Σ w ℓ / Σ w.
+
     Args:
         model: Returns log-probabilities (batch, classes); trained in place.
         config: Epochs, learning rate and batch size.
@@ -112,10 +114,16 @@ def _epoch(
     model.train()
     x = torch.from_numpy(part.x)
     y = torch.from_numpy(part.y)
+    weights = None if part.weights is None else torch.from_numpy(part.weights)
     losses = []
     for batch in order.split(config.batch_size):
         optimiser.zero_grad()
-        loss = nn.functional.nll_loss(model(x[batch]), y[batch])
+        if weights is None:
+            loss = nn.functional.nll_loss(model(x[batch]), y[batch])
+        else:
+            # What `nll_loss` does with a weight per class, here with one per sample.
+            shares = (weights[batch] / weights[batch].sum()).to(x.dtype)
+            loss = shares @ nn.functional.nll_loss(model(x[batch]), y[batch], reduction="none")
         loss.backward()
         optimiser.step()
         # Detached, so that torch can free the graph of the batch.

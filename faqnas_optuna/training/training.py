@@ -109,6 +109,8 @@ def fit(
 ) -> FitResult:
     """Train on one part with Adam, in shuffled batches, on the negative log-likelihood.
 
+    The loss of a batch is the mean over its samples, weighted by the weights of the part: Σ w ℓ / Σ w.
+
     Args:
         config: Epochs, learning rate and batch size.
         n_classes: Number of classes, including any that the part lacks.
@@ -127,12 +129,14 @@ def fit(
     workspace = make_workspace(program, batch_size, part.x.dtype)
     steps_per_epoch = math.ceil(n_samples / batch_size)
     rate = config.learning_rate
+    # Left out and not None: another type of argument would be another kernel.
+    weights = () if part.weights is None else (part.weights,)
     losses = []
     for epoch in range(1, config.epochs + 1):
         order = generator.permutation(n_samples)
         # Adam's bias correction depends on the number of all steps so far.
         steps = (epoch - 1) * steps_per_epoch
-        loss = train_epoch(part.x, part.y, order, batch_size, program, workspace, optimiser, steps, rate, n_classes)
+        loss = train_epoch(part.x, part.y, order, batch_size, program, workspace, optimiser, steps, rate, n_classes, *weights)
         check_loss(loss, epoch, config)
         losses.append(loss)
         if on_epoch:

@@ -184,6 +184,23 @@ def test_circuits_are_judged_under_noise(confirmed_study: Study, cli_here: Cli, 
         confirmed_study.under_noise("depolarizing:0.01", shots=0)
 
 
+def test_baselines_are_chosen_as_by_the_command(confirmed_study: Study, cli_here: Cli) -> None:
+    chosen: dict[str, Any] = {"trials": [5], "epochs": 1, "repeats": 2, "name": "few"}
+    frame = confirmed_study.confirm(**chosen, baselines=["logistic", "mlp"])
+    assert {"mlp_p", "logistic"} <= {*frame} and not {"linear", "svm"} & {*frame}
+    command = ("confirm", "iris", "--trials", "5", "--epochs", "1", "--repeats", "2", "--name", "few")
+    assert cli_here(*command, "--baselines", "mlp,logistic", "--csv", "few.csv")[0] == 0
+    pd.testing.assert_frame_equal(pd.read_csv("few.csv"), frame, check_dtype=False)
+    noisy = confirmed_study.under_noise("depolarizing:0.01", **chosen, baselines="mlp,logistic")
+    assert set(noisy["trial"]) == {5}
+    with pytest.raises(ConfigError, match="unknown baseline 'forest'; choose from linear"):
+        confirmed_study.confirm(baselines="forest")
+
+
+def test_one_circuit_is_a_table(study: Study, cli_here: Cli) -> None:
+    assert study.to_latex("best") == cli_here("pareto", "iris", "--pick", "best", "--latex", "-")[1]
+
+
 def test_a_study_without_trials_has_no_table(new_search: Any, storage_url: str) -> None:
     new_search()
     with pytest.raises(NoSuccessfulTrialError, match="has no successful trial yet"):

@@ -117,9 +117,9 @@ def test_its_front_and_trials_are_frames(found: Study) -> None:
     front, trials = found.front, found.trials
     genes = list(GENES)
     scores = [f"{name}{end}" for name in ("val_accuracy", "val_balanced_accuracy") for end in ("", "_low", "_high")]
-    columns = ["trial", "quantum_flops", *scores, "parameters", "circuit"]
-    assert list(front.columns) == [*columns, *genes]
-    assert list(trials.columns) == [*columns, *genes, "on_front"]
+    costs = ["quantum_flops", "quantum_flops_analytic", "classical_flops", "parameters", "effective_parameters"]
+    assert {"trial", *costs, *scores, "val_error", "circuit", *genes} <= {*front.columns}
+    assert list(trials.columns) == [*front.columns, "on_front"]
     # Along the front both cost and accuracy increase.
     assert front["quantum_flops"].is_monotonic_increasing and front["val_accuracy"].is_monotonic_increasing
     assert set(trials.loc[trials["on_front"], "trial"]) == set(front["trial"])

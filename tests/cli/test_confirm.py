@@ -45,6 +45,8 @@ REFUSED = {
         3,
         "study 'iris.confirm' exists with other settings: repeats: stored 3, requested 2; use",
     ),
+    ("iris", "--baselines", "mlp,knn"): (2, "unknown baseline 'knn'; choose from linear, .*, svm-grid, or none"),
+    ("iris", "--baselines", "mlp"): (3, "baselines: stored linear,.*,svm-grid, requested mlp; use the stored values, or"),
     ("iris", "--name", "iris"): (3, "study 'iris' is not a confirmation; choose another name with --name"),
     ("iris", "--name", ""): (2, "a study's name has .*; it is ''"),
     ("iris", "--detach", "--dask", "tcp://127.0.0.1:1"): (2, "--detach starts no workers but --dask says where"),
@@ -92,6 +94,27 @@ def test_a_choice_in_the_environment_is_beaten_by_what_is_typed(
     assert stored("confirm", "iris", "--pick", "knee", "--name", "picked", "--detach")[0] == 0
     plans = [load_confirmation(open_storage(storage_url), name).plan for name in ("ruled", "top", "trials", "picked")]
     assert [[finalist.trial for finalist in confirms.finalists] for confirms in plans if confirms] == [[0], [0, 4], [1, 2], [4]]
+
+
+def test_baselines_are_chosen(stored: Cli) -> None:
+    command = ("confirm", "iris", *SMALL, "--name", "few", "--baselines", "logistic,mlp")
+    code, out, err = stored(*command, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert [control["model"] for control in document["circuits"][0]["controls"]] == ["mlp"]
+    assert [entry["baseline"] for entry in document["baselines"]] == ["logistic"]
+    assert document["baselines_chosen"] == ["mlp", "logistic"] and document["baselines_skipped"] == {}
+    # The choice is stored, so it need not be repeated.
+    code, out, err = stored("confirm", "iris", "--name", "few", *SMALL, "--json")
+    assert (code, err) == (0, "") and json.loads(out) == document | {"seconds": 0}
+
+
+def test_a_circuit_is_confirmed_without_baselines(stored: Cli) -> None:
+    files = ("--latex", "alone.tex", "--plot", "alone.svg", "--csv", "alone.csv")
+    code, out, err = stored("confirm", "iris", *SMALL, "--name", "alone", "--baselines", "none", *files)
+    assert code == 0, err
+    assert "Trial 5 is not compared with a control." in out
+    assert "classical model" not in out and "p with" not in out and "Skipped" not in out
 
 
 def test_a_detached_confirmation_waits_for_workers(stored: Cli) -> None:

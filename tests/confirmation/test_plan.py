@@ -6,9 +6,22 @@ import pytest
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import ErrorEstimate, SearchConfig, SpaceConfig, TrainingConfig
+from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.baselines import Baseline, Model
-from faqnas_optuna.confirmation.plan import candidates_of, choose_finalists, finalists_of
-from faqnas_optuna.errors import ConfigError, StudyNotFoundError
+from faqnas_optuna.confirmation.plan import (
+    BASELINES,
+    LIMITS,
+    ConfirmationBudget,
+    baselines_for,
+    candidates_of,
+    choose_finalists,
+    finalists_of,
+    parse_baselines,
+)
+from faqnas_optuna.confirmation.report import remarks
+from faqnas_optuna.confirmation.study import Confirmation
+from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.study.metadata import ConfirmationPlan
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from tests.confirmation.conftest import Make
@@ -81,3 +94,67 @@ def test_a_pooled_search_estimate_has_no_deviation(search_of_eight: Search) -> N
     assert estimates[ErrorEstimate.TRAINED] == (candidate.scores.val_accuracy, 0.02, 3)
     # The deviation of the circuit's own trainings would give an interval that does not belong to the pooled estimate.
     assert estimates[ErrorEstimate.POOLED] == (0.7, None, 3)
+
+
+def test_baselines_are_chosen_by_name() -> None:
+    assert parse_baselines("logistic,mlp") == ("mlp", "logistic")
+    assert parse_baselines(["svm-grid", "linear", "linear"]) == ("linear", "svm-grid")
+    assert parse_baselines(",".join(BASELINES)) == BASELINES
+    assert parse_baselines("none") == ()
+
+
+WRONG = {
+    "knn": "^unknown baseline 'knn'; choose from linear, embedding, separable, mlp, logistic, svm, svm-grid, or none$",
+    "circuit": "unknown baseline 'circuit'; choose from",
+    "": "unknown baseline ''; choose from",
+    "none,svm": "baselines: none chooses no baseline; leave it or the other names out",
+}
+
+
+@pytest.mark.parametrize("names", WRONG)
+def test_unknown_baselines_are_refused(names: str) -> None:
+    with pytest.raises(ConfigError, match=WRONG[names]):
+        parse_baselines(names)
+
+
+def test_each_classical_model_has_a_limit() -> None:
+    assert set(LIMITS) == set(Baseline)
+    assert baselines_for(10_000, 1_000) == ("logistic", "svm", "svm-grid")
+    assert baselines_for(10_001, 1) == baselines_for(10_000, 1_001) == baselines_for(1_000_000, 50) == ("logistic",)
+    assert baselines_for(1_000_000, 51) == ()
+
+
+def test_a_chosen_model_above_its_limit_is_skipped_and_named(confirmed: Confirmation) -> None:
+    document = confirmation_document(confirmed)
+    assert document["baselines_chosen"] == list(BASELINES) and document["baselines_skipped"] == {}
+    plan = replace(confirmed.plan, baselines=("logistic",), chosen=("mlp", "logistic", "svm"))
+    small = Confirmation(study=confirmed.study, description=replace(confirmed.description, confirms=plan))
+    document = confirmation_document(small)
+    limit = "at most 10,000 training samples and 10,000,000 values (samples × features)"
+    assert document["baselines_skipped"] == {"svm": limit}
+    assert f"Skipped svm, limited to {limit}." in remarks(document)
+
+
+def test_a_choice_of_baselines_belongs_to_the_confirmation(confirmation: Make) -> None:
+    few = ConfirmationBudget(epochs=1, repeats=2, baselines=("mlp", "logistic"))
+    first = confirmation(0, budget=few)
+    assert ConfirmationPlan.from_json(first.plan.to_json()) == first.plan
+    assert first.plan.baselines == ("logistic",) and set(first.plan.finalists[0].networks) == {"circuit", "mlp"}
+    # A circuit that is added later has the same baselines, whether they are named or not.
+    for budget in (ConfirmationBudget(), few):
+        extended = confirmation(0, 4, budget=budget)
+        assert extended.plan.baselines == ("logistic",)
+        assert [set(finalist.networks) for finalist in extended.plan.finalists] == [{"circuit", "mlp"}] * 2
+    for baselines, words in {(): "none", BASELINES: ",".join(BASELINES)}.items():
+        with pytest.raises(StudyMismatchError, match=f"baselines: stored mlp,logistic, requested {words}; use the stored"):
+            confirmation(0, budget=ConfirmationBudget(baselines=baselines))
+    none = ConfirmationBudget(epochs=1, repeats=2, baselines=())
+    alone = confirmation(0, budget=none, name="alone")
+    assert {training.model for training in alone.all_trainings()} == {"circuit"}
+
+
+def test_confirmations_of_earlier_versions_have_all_baselines(confirmation: Make) -> None:
+    plan = confirmation(0).plan
+    stored = plan.to_json()
+    del stored["chosen"]
+    assert ConfirmationPlan.from_json(stored) == plan

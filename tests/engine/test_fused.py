@@ -87,6 +87,33 @@ def test_an_epoch_is_what_autograd_and_adam_make_of_it(circuit: Circuit, batch_s
     assert settled.mean() > 0.6
 
 
+@pytest.mark.parametrize("batch_size", [1, 32, 90])
+@pytest.mark.parametrize("circuit", [CIRCUITS[0], WIDER[0]], ids=str)
+def test_a_weighted_epoch_is_what_autograd_makes_of_weighted_means(circuit: Circuit, batch_size: int, iris: DataSplits) -> None:
+    model = network(circuit, iris).double()
+    vector = nn.utils.parameters_to_vector(model.parameters()).detach().numpy().copy()
+    x, y, weights = iris.train.x.astype(np.float64), iris.train.y, np.random.default_rng(0).uniform(0.01, 3, len(iris.train))
+    program = compile_circuit(circuit)
+    workspace, optimiser = make_workspace(program, batch_size, np.float64), make_optimiser(vector)
+    order = np.random.default_rng(0).permutation(len(y))
+    fused = train_epoch(x, y, order, batch_size, program, workspace, optimiser, 0, 0.01, iris.n_classes, weights)
+    adam = torch.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for rows in torch.from_numpy(order).split(batch_size):
+        adam.zero_grad()
+        every = -model(torch.from_numpy(x)[rows])[torch.arange(len(rows)), torch.from_numpy(y)[rows]]
+        shares = torch.from_numpy(weights)[rows]
+        loss = (every * shares).sum() / shares.sum()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    assert fused == pytest.approx(np.mean(losses), abs=1e-9)
+    expected = nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+    settled = optimiser.second_moments > 1e-20
+    np.testing.assert_allclose(vector[settled], expected[settled], atol=1e-7)
+    assert settled.mean() > 0.6
+
+
 NEIGHBOURS = np.array(
     [[1, 1, 1], [1, 1, 1], [1, 1, -1], [1, -1, -1], [-1, 1, 1], [1, 1, -1], [2, 3, 1], [-1, -1, -1]], np.float64
 )

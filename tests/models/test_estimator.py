@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from faqnas_optuna.circuits.effective import effective_circuit
@@ -21,11 +22,15 @@ from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import Engine, StudyConfig, TrainingConfig
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import FaqnasError, TrainingError
+from faqnas_optuna.errors import ConfigError, FaqnasError, TrainingError
+from faqnas_optuna.hardware.devices import DEVICES
 from faqnas_optuna.models.estimator import HQNNClassifier
+from faqnas_optuna.reporting.documents import hardware_document
 from faqnas_optuna.training.evaluation import evaluate, train_once
 from faqnas_optuna.training.model import HQNN
+from faqnas_optuna.training.values import Costs
 from tests.conftest import TIMEOUT_S
+from tests.support.estimators import NOT_EXACT
 
 GENES: dict[str, Any] = {"n_qubits": 3, "embedding": "angle", "entangler": "CZ", "topology": "circular", "depth": 3}
 GENES |= {"rotation_1": "RX", "rotation_2": "RY", "rotation_3": "RZ", "rotation_4": "RZ"}
@@ -34,7 +39,7 @@ PROTOCOL: dict[str, Any] = {"epochs": 4, "learning_rate": 0.02, "batch_size": 16
 
 
 @pytest.mark.slow
-@parametrize_with_checks([HQNNClassifier(random_state=0)])  # type: ignore[untyped-decorator, unused-ignore]
+@parametrize_with_checks([HQNNClassifier(random_state=0)], expected_failed_checks=lambda _: NOT_EXACT)  # type: ignore[untyped-decorator, unused-ignore]
 def test_it_is_a_classifier_as_scikit_learn_has_them(estimator: HQNNClassifier, check: Callable[..., None]) -> None:
     check(estimator)
 
@@ -176,3 +181,112 @@ def test_what_is_not_fitted_has_nothing_to_tell(iris: DataSplits) -> None:
     with pytest.raises(NotFittedError, match="not fitted yet"):
         estimator.predict(iris.test.x)
     assert not hasattr(estimator, "n_parameters_") and not hasattr(estimator, "quantum_flops_")
+
+
+SMALL: dict[str, Any] = {"epochs": 3, "batch_size": 16, "learning_rate": 0.02, "random_state": 0}
+
+
+def parameters(data: DataSplits, *, settings: dict[str, Any] = SMALL, **fitting: Any) -> Any:
+    """Return the parameters of a classifier fitted on the training part of Iris."""
+    return HQNNClassifier(**settings).fit(data.train.x, data.train.y, **fitting).parameters_
+
+
+def test_equal_weights_are_no_weights(iris: DataSplits) -> None:
+    expected = parameters(iris)
+    for weights in (np.ones(90), np.full(90, 0.3), 2.5):
+        assert np.array_equal(parameters(iris, sample_weight=weights), expected)
+    # The training part has as many samples of each class.
+    for classes in ("balanced", {0: 7, 1: 7, 2: 7}):
+        assert np.array_equal(parameters(iris, settings=SMALL | {"class_weight": classes}), expected)
+
+
+def test_a_weight_of_zero_leaves_a_sample_out(iris: DataSplits) -> None:
+    x, y = iris.train.x, iris.train.y
+    weights = np.random.default_rng(0).choice([0.0, 1.0, 2.5], 90)
+    kept = weights > 0
+    fewer = HQNNClassifier(**SMALL).fit(x[kept], y[kept], weights[kept])
+    assert np.array_equal(parameters(iris, sample_weight=weights), fewer.parameters_)
+    without_a_class = HQNNClassifier(**SMALL).fit(x, y, np.where(y == 1, 0, 1))
+    assert list(without_a_class.classes_) == [0, 2]
+
+
+def test_only_the_ratios_of_weights_matter(iris: DataSplits) -> None:
+    weights = np.random.default_rng(0).uniform(0.1, 5, 90)
+    expected = parameters(iris, sample_weight=weights)
+    assert not np.array_equal(expected, parameters(iris))
+    # A power of two is exact.
+    for factor in (2.0**900, 2.0**-900):
+        assert np.array_equal(parameters(iris, sample_weight=weights * factor), expected)
+
+
+def test_in_one_batch_a_weight_is_a_number_of_copies(iris: DataSplits) -> None:
+    weights = np.random.default_rng(0).integers(1, 4, 90)
+    rows = np.repeat(np.arange(90), weights)
+    settings = SMALL | {"batch_size": 1_000, "epochs": 40}
+    copied = HQNNClassifier(**settings).fit(iris.train.x[rows], iris.train.y[rows])
+    weighted = HQNNClassifier(**settings).fit(iris.train.x, iris.train.y, weights)
+    assert weighted.parameters_ == pytest.approx(copied.parameters_, abs=1e-5)
+    assert weighted.loss_curve_ == pytest.approx(copied.loss_curve_, abs=1e-6)
+
+
+@pytest.mark.parametrize("embedding", ["angle", "amplitude"])
+def test_both_engines_weigh_samples_and_classes_alike(iris: DataSplits, embedding: str) -> None:
+    settings = SMALL | {"embedding": embedding, "n_qubits": 3, "class_weight": {0: 0.5, 2: 4}}
+    weights = np.random.default_rng(0).uniform(0.1, 5, 90)
+    fast, reference = (
+        HQNNClassifier(**settings, engine=str(engine)).fit(iris.train.x, iris.train.y, weights) for engine in Engine
+    )
+    assert fast.parameters_ == pytest.approx(reference.parameters_, abs=1e-5)
+    assert fast.loss_curve_ == pytest.approx(reference.loss_curve_, abs=1e-6)
+
+
+def test_the_weights_of_classes_multiply_those_of_samples(iris: DataSplits) -> None:
+    weights = np.random.default_rng(0).uniform(0.1, 5, 90)
+    by_class = {0: 0.5, 1: 1.0, 2: 4.0}
+    product = weights * np.array([0.5, 1, 4])[iris.train.y]
+    together = parameters(iris, settings=SMALL | {"class_weight": by_class}, sample_weight=weights)
+    assert np.array_equal(together, parameters(iris, sample_weight=product))
+    # A class of weight 0 is still a class.
+    absent = HQNNClassifier(**SMALL, class_weight={1: 0}).fit(iris.train.x, iris.train.y)
+    assert list(absent.classes_) == [0, 1, 2] and (absent.predict(iris.train.x) != 1).mean() > 0.5
+    # Balanced weights are those of scikit-learn.
+    rows = np.flatnonzero((iris.train.y > 0) | (np.arange(90) % 3 == 0))
+    x, y = iris.train.x[rows], iris.train.y[rows]
+    balanced = HQNNClassifier(**SMALL, class_weight="balanced").fit(x, y)
+    by_hand = HQNNClassifier(**SMALL).fit(x, y, compute_sample_weight("balanced", y))
+    assert np.array_equal(balanced.parameters_, by_hand.parameters_)
+
+
+WRONG_WEIGHTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {"sample_weight": np.zeros(90)}, "at least one non-zero"),
+    ({}, {"sample_weight": np.ones(3)}, r"sample_weight.shape == \(3,\), expected \(90,\)"),
+    ({}, {"sample_weight": np.full(90, -1.0)}, "(?i)negative values in .*sample_weight"),
+    ({}, {"sample_weight": np.full(90, np.nan)}, "contains NaN"),
+    ({"class_weight": {0: -1}}, {}, "class_weight must have finite weights of at least 0, and one above 0; it is {0: -1}"),
+    ({"class_weight": {0: np.inf}}, {}, "class_weight must have finite weights of at least 0"),
+    ({"class_weight": dict.fromkeys(range(3), 0)}, {}, "class_weight must have finite weights .*, and one above 0"),
+    ({"class_weight": "even"}, {}, "class_weight"),
+]
+
+
+@pytest.mark.parametrize(("settings", "fitting", "message"), WRONG_WEIGHTS)
+def test_wrong_weights_are_refused(iris: DataSplits, settings: dict[str, Any], fitting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parameters(iris, settings=SMALL | settings, **fitting)
+
+
+def test_its_costs_are_those_of_a_trial(iris: DataSplits) -> None:
+    classifier = HQNNClassifier(**GENES, **PROTOCOL).fit(iris.train.x, iris.train.y)
+    circuit = Genome.from_params(GENES).circuit
+    costs = Costs.of(circuit, n_features=4, n_classes=3, device=DEVICES["heron-r3"])
+    plain, on_device = classifier.cost(), classifier.cost("heron-r3")
+    assert {name: getattr(costs, name) for name in plain} == plain
+    assert {"quantum_flops_profiler", "classical_flops", "parameters"} <= plain.keys() and "neg_log_esp" not in plain
+    (shown,) = (entry for entry in hardware_document(circuit, None) if entry["device"] == "heron-r3")
+    # `show` also has the date of the device's figures.
+    assert shown.items() <= (on_device | {"date": shown["date"]}).items()
+    assert on_device["neg_log_esp"] == costs.neg_log_esp
+    with pytest.raises(ConfigError, match="unknown device 'heron'; choose from"):
+        classifier.cost("heron")
+    with pytest.raises(NotFittedError):
+        HQNNClassifier().cost()

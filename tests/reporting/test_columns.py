@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import Counter
 
 from faqnas_optuna.config import StudyConfig, TrainingConfig
@@ -34,7 +35,11 @@ def test_documents_files_and_frames_have_the_columns(search_of_eight: Search) ->
     assert list(entry)[1:-4] == named(Output.ENTRY, search_of_eight)
     header = next(csv.reader(io.StringIO(front_csv(document))))
     assert {name.removesuffix("_interval") for name in named(Output.ENTRY, search_of_eight)} <= set(header)
-    frame = {name.removesuffix("_interval") for name in named(Output.FRAME, search_of_eight)}
+    # Intervals have two columns.
+    frame = {
+        re.sub("_interval$|_wilson$", r"\g<0>_low", name).replace("_interval", "")
+        for name in named(Output.FRAME, search_of_eight)
+    }
     assert frame <= set(front_frame(state).columns)
     assert trial_document(search_of_eight, 0).keys() >= set(named(Output.TRIAL, search_of_eight))
 

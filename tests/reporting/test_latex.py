@@ -222,6 +222,7 @@ def confirmation_of(score: Score, dataset: str = "wine", **more: object) -> dict
         "test_samples": 36,
         "majority_score": 0.3889,
         "circuits": [circuit, circuit | {"trial": 3, f"test_{score.key}_interval": None, "controls": []}],
+        "baselines": [{"baseline": "svm-grid", "test_accuracy": 0.9722, "test_balanced_accuracy": 0.9722, "parameters": 1_167}],
         "provenance": {"created": "now"},
     }
 
@@ -230,12 +231,18 @@ def confirmation_of(score: Score, dataset: str = "wine", **more: object) -> dict
 def test_a_confirmation_is_a_table_with_stars(score: Score) -> None:
     text = confirmation_table(confirmation_of(score))
     check(text)
-    headings, first, second = rows(text)
+    headings, first, second, classical = rows(text)
     heading = score.of(accuracy="Test accuracy", balanced="Balanced test accuracy")
     assert headings[1:5] == [heading, r"95\,\% CI", "Search estimate", r"$F_\mathrm{Q}$"]
     assert first[:5] == ["19", "0.967", "0.946--0.987", "0.944", r"38\,997"]
-    assert first[6:10] == ["$-0.100^{*}$", "--", "--", "$-0.100$"]
-    assert second[2] == "--" and second[6:10] == ["--"] * 4
+    # Controls that no circuit has were not chosen.
+    assert headings[6:] == [r"$\Delta$ linear", r"$\Delta$ mlp", "Circuit"]
+    assert first[6:8] == ["$-0.100^{*}$", "$-0.100$"]
+    assert second[2] == "--" and second[6:8] == ["--"] * 2
+    names = ["--", "0.972", "--", "--", "--", r"1\,167", "--", "--", "support vector machine, tuned"]
+    assert classical == names
+    assert "which is the network without a circuit (linear), or a classical network" in text
+    assert "The rows without a trial are classical models" in text
     assert "after 5 epochs. Majority class: 0.389. $" in text
     assert "Majority" not in confirmation_table(confirmation_of(score) | {"majority_score": None})
     assert r"\label{tab:confirmed-wine-1}" in text and r"wine\_1" in text
