@@ -44,8 +44,10 @@ def estimates(experiment: Experiment, complete: Collection[str], *, data_dir: Pa
         complete: Names of the complete studies.
     """
     confirm = experiment.file.confirm
+    chosen = experiment.budget.baselines
     # Each picked circuit has up to four controls.
-    networks = len(Model) * len(experiment.rules)
+    controls = [model for model in Model if chosen is None or model in chosen]
+    networks = len({Model.CIRCUIT, *controls}) * len(experiment.rules)
     for dataset in experiment.datasets:
         for method in experiment.file.methods:
             cells = [cell for cell in experiment.cells if (cell.dataset, cell.method) == (dataset, method)]

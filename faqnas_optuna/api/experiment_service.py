@@ -17,8 +17,7 @@ from faqnas_optuna.api.running import Execution, Hooks, open_patiently
 from faqnas_optuna.api.search_service import SearchRequest, start_search
 from faqnas_optuna.config import Score
 from faqnas_optuna.confirmation.analysis import confirmation_document
-from faqnas_optuna.confirmation.opening import find_confirmation, open_study
-from faqnas_optuna.confirmation.plan import ConfirmationBudget
+from faqnas_optuna.confirmation.opening import find_confirmation, load_search
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.loading import check_exists
 from faqnas_optuna.errors import NoStudiesError, StudyMismatchError, StudyNotFoundError
@@ -187,10 +186,10 @@ def _complete_cell(cell: Cell, experiment: Experiment, storage: BaseStorage) -> 
         StudyMismatchError: The study or its confirmation has other settings.
     """
     try:
-        study = open_study(storage, cell.name)
+        study = load_search(storage, cell.name)
     except StudyNotFoundError:
         return None
-    if isinstance(study, RaceStudy) is not bool(cell.race) or not isinstance(study, Search):
+    if isinstance(study, RaceStudy) is not bool(cell.race):
         raise StudyMismatchError(f"study {cell.name!r} has another method; give the experiment another name")
     study.check_config(cell.config)
     if cell.race and isinstance(study, RaceStudy):
@@ -200,20 +199,15 @@ def _complete_cell(cell: Cell, experiment: Experiment, storage: BaseStorage) -> 
     confirmation = find_confirmation(storage, cell.confirmation, study)
     if confirmation is None:
         return None
-    confirmation.check_budget(_budget(experiment))
+    confirmation.check_budget(experiment.budget)
     picked = confirmation.metadata.picked()
     wanted = set(map(str, experiment.rules))
     if picked is None or not wanted <= picked.picks.keys():
         return None
     finalists = {finalist.trial for finalist in confirmation.plan.finalists}
-    if not (finalists.issuperset(_trials(experiment, picked)) and confirmation.is_done((), _budget(experiment))):
+    if not (finalists.issuperset(_trials(experiment, picked)) and confirmation.is_done((), experiment.budget)):
         return None
     return confirmation, picked
-
-
-def _budget(experiment: Experiment) -> ConfirmationBudget:
-    confirm = experiment.file.confirm
-    return ConfirmationBudget(epochs=confirm.epochs, repeats=confirm.repeats)
 
 
 def _picked(experiment: Experiment, study: Search) -> Picked:
@@ -265,7 +259,7 @@ def _run_cell(
     # Every step opens the database itself. An open connection would not survive the fork of the next step's workers.
     disconnect(storage_of(study.study))
     trials = _trials(experiment, picked)
-    confirming = ConfirmationRequest(study=cell.name, name=cell.confirmation, trials=trials, budget=_budget(experiment))
+    confirming = ConfirmationRequest(study=cell.name, name=cell.confirmation, trials=trials, budget=experiment.budget)
     confirmation = confirm_study(confirming, data, execution, own)
     if not confirmation.signals.first:
         check_failures(confirmation.study)

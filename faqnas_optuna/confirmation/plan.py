@@ -41,13 +41,12 @@ class Training(NamedTuple):
 class ConfirmationBudget:
     """Requested budget of a confirmation. None stands for the stored value or, in a new confirmation, the default."""
 
-    baselines: tuple[str, ...] | None = None
-    """Baselines to compare with, of `BASELINES`."""
-
     epochs: int | None = None
     """Epochs per training."""
     repeats: int | None = None
     """Trainings per network."""
+    baselines: tuple[str, ...] | None = None
+    """Baselines to compare with, of `BASELINES`."""
 
 
 DEFAULT_EPOCHS = 50

@@ -13,7 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from faqnas_optuna.comparison.samplers import RACE, searcher
 from faqnas_optuna.config import DataConfig, Sampler, StudyConfig
 from faqnas_optuna.config_errors import did_you_mean, explained
-from faqnas_optuna.confirmation.plan import DEFAULT_EPOCHS, DEFAULT_REPEATS, name_for
+from faqnas_optuna.confirmation.plan import (
+    DEFAULT_EPOCHS,
+    DEFAULT_REPEATS,
+    ConfirmationBudget,
+    name_for,
+    parse_baselines,
+)
 from faqnas_optuna.data.loading import Files, without_directories
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.study.selection import SelectionRule
@@ -86,6 +92,8 @@ class Confirm(_Section):
     """Whether the whole front is confirmed, for the figure."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = DEFAULT_EPOCHS
     repeats: Count = DEFAULT_REPEATS
+    baselines: tuple[str, ...] | None = None
+    """Names of the baselines, as in `confirm`; None for all."""
 
 
 class ExperimentFile(_Section):
@@ -142,6 +150,13 @@ class Experiment:
         """Rules by which circuits are picked."""
         return tuple(map(SelectionRule.parse, self.file.confirm.picks))
 
+    @cached_property
+    def budget(self) -> ConfirmationBudget:
+        """Budget of each confirmation."""
+        confirm = self.file.confirm
+        baselines = None if confirm.baselines is None else parse_baselines(confirm.baselines)
+        return ConfirmationBudget(epochs=confirm.epochs, repeats=confirm.repeats, baselines=baselines)
+
     @property
     def name(self) -> str:
         return self.file.name
@@ -173,8 +188,8 @@ class Experiment:
         except ValidationError as error:
             raise ConfigError(f"{text}: {'; '.join(explained(detail, _settings_of) for detail in error.errors())}") from error
         experiment = cls(file=file, settings=given, cells=tuple(_cells(file, protocol, text)))
-        # An invalid rule or name must not be noticed after hours.
-        _ = experiment.rules
+        # An invalid rule, baseline or name must not be noticed after hours.
+        _ = experiment.rules, experiment.budget
         for cell in experiment.cells:
             check_name(cell.name)
             if len(cell.confirmation) > MAX_NAME_LENGTH:

@@ -107,7 +107,7 @@ def experiment_blocks(results: ExperimentResults) -> list[Block]:
             f"{row.quantum_flops:,.0f}",
             f"{row.parameters:,.0f}",
             number_text(row.baselines.get(Baseline.LOGISTIC)),
-            f"{row.baselines[CLASSICAL_CONTROL]:.3f}",
+            number_text(row.baselines.get(CLASSICAL_CONTROL)),
             *_difference_cells(row.difference(CLASSICAL_CONTROL)),
         ]
         if has_reference:
@@ -168,8 +168,7 @@ def experiment_latex(results: ExperimentResults, *, origin: Mapping[str, Any]) -
             "--" if row.interval is None else f"{row.interval[0]:.3f}--{row.interval[1]:.3f}",
             grouped(round(row.quantum_flops)),
             grouped(round(row.parameters)),
-            number_text(row.baselines.get(Baseline.LOGISTIC)).replace(MISSING, "--"),
-            f"{row.baselines[CLASSICAL_CONTROL]:.3f}",
+            *(number_text(row.baselines.get(name)).replace(MISSING, "--") for name in (Baseline.LOGISTIC, CLASSICAL_CONTROL)),
             _latex_difference(row.difference(CLASSICAL_CONTROL)),
         ]
         if has_reference:
