@@ -1,7 +1,7 @@
 """Estimates of the remaining work of an experiment."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,6 +17,11 @@ from faqnas_optuna.training.evaluation import prepare, train_from, training_gene
 
 PILOT_CIRCUITS = 12
 """Number of random circuits whose training is timed for an estimate."""
+# Rounded from the experiment of docs/experiments.md: 60 studies took 200 s of processor time, their trainings 36 s.
+TRIAL_S = 0.01
+"""Duration of a trial without its training: its transactions, in which workers wait for each other."""
+STUDY_S = 1.0
+"""Duration of the beginning and end of a study and its confirmation: reading the data, starting the workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +36,14 @@ class Estimate:
     """Maximum number of trainings of their searches."""
     confirmations: int
     """Maximum number of trainings of their confirmations."""
-    seconds: float
-    """Expected duration on one core."""
+    training_s: float
+    """Expected duration of all trainings on one core."""
+    overhead_s: float
+    """Expected duration of everything else, which more workers do not shorten."""
+
+    def seconds(self, processes: int) -> float:
+        """Return the expected duration with some number of processes."""
+        return self.training_s / processes + self.overhead_s
 
 
 def estimates(experiment: Experiment, complete: Collection[str], *, data_dir: Path | None) -> Iterator[Estimate]:
@@ -53,6 +64,8 @@ def estimates(experiment: Experiment, complete: Collection[str], *, data_dir: Pa
             cells = [cell for cell in experiment.cells if (cell.dataset, cell.method) == (dataset, method)]
             missing = [cell for cell in cells if cell.name not in complete]
             trainings = sum(map(_trainings, missing))
+            # A race stores its circuits together.
+            trials = 0 if cells[0].race else trainings // cells[0].config.training.repeats
             confirmations = len(missing) * networks * confirm.repeats
             seconds = _seconds_per_epoch(cells[0], data_dir) if missing else 0.0
             epochs = trainings * cells[0].config.training.epochs + confirmations * confirm.epochs
@@ -62,7 +75,8 @@ def estimates(experiment: Experiment, complete: Collection[str], *, data_dir: Pa
                 studies=len(missing),
                 trainings=trainings,
                 confirmations=confirmations,
-                seconds=seconds * epochs,
+                training_s=seconds * epochs,
+                overhead_s=len(missing) * STUDY_S + TRIAL_S * (trials + confirmations),
             )
 
 
@@ -88,8 +102,3 @@ def _seconds_per_epoch(cell: Cell, data_dir: Path | None) -> float:
         train_from(generator, genome.circuit, splits, config)
         durations.append(time.perf_counter() - started)
     return fmean(durations) / config.training.epochs
-
-
-def total_seconds(estimates: Sequence[Estimate], *, processes: int) -> float:
-    """Return the expected duration of all remaining work with several processes."""
-    return sum(estimate.seconds for estimate in estimates) / processes

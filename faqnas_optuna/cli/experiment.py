@@ -143,7 +143,7 @@ def _print_estimates(plan: "Experiment", execution: "Execution", data_dir: Path 
     """Print the remaining work of an experiment; return the exit code."""
     from dataclasses import asdict
 
-    from faqnas_optuna.api.experiment_estimates import estimates, total_seconds
+    from faqnas_optuna.api.experiment_estimates import estimates
     from faqnas_optuna.api.experiment_service import check_data, complete_studies
     from faqnas_optuna.cli.display import print_blocks
     from faqnas_optuna.reporting.documents import SCHEMA_VERSION
@@ -153,7 +153,7 @@ def _print_estimates(plan: "Experiment", execution: "Execution", data_dir: Path 
     check_data(plan, data_dir)
     complete = complete_studies(plan, execution, _hooks(execution.storage))
     work = list(estimates(plan, complete, data_dir=data_dir))
-    seconds = total_seconds(work, processes=execution.workers)
+    seconds = sum(one.seconds(execution.workers) for one in work)
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, "work": [asdict(one) for one in work], "seconds": seconds})
         return 0
@@ -162,7 +162,7 @@ def _print_estimates(plan: "Experiment", execution: "Execution", data_dir: Path 
     )
     for one in work:
         cells = (f"{one.studies:,}", f"{one.trainings:,}", f"{one.confirmations:,}")
-        table.rows.append((one.dataset, one.method, *cells, duration_text(one.seconds / execution.workers)))
+        table.rows.append((one.dataset, one.method, *cells, duration_text(one.seconds(execution.workers))))
     print_blocks(
         [
             table,

@@ -16,7 +16,7 @@ from faqnas_optuna.reporting.matplotlib_front import legend_below, prepare, styl
 from faqnas_optuna.reporting.plotly_front import as_file, check_printed
 from faqnas_optuna.reporting.sizes import Form, Size
 from faqnas_optuna.reporting.staircase_plot import draw_staircases
-from faqnas_optuna.reporting.study_groups import staircase
+from faqnas_optuna.reporting.study_groups import BANDS, staircase
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,6 +90,9 @@ def _figure(
             steps = [staircase(method, entries[method], end) for method in experiment.file.methods if method in entries]
             drawn = draw_staircases(panel, steps, form, order=list(experiment.file.methods))
             handles |= {handle.get_label(): handle for handle in drawn}
+        if any(len(entry.fronts) > 1 for entry in fronts):
+            # An entry without a mark.
+            (handles["bands"],) = panels.flat[0].plot([], [], linestyle="", label=BANDS)
         legend_below(figure, list(handles.values()))
     return figure
 

@@ -26,6 +26,8 @@ from faqnas_optuna.study.state import SearchState
 IMPLIED = ("study", "seed", "split_seed", "sampler", "objectives", "front")
 """Settings in which the studies of a group may differ, and those that the name of the algorithm implies."""
 QUARTILES = (0.25, 0.5, 0.75)
+BANDS = "lines: attained by half of the fronts; bands: by 25 % to 75 %"
+"""Legend entry for the lines and bands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +191,7 @@ def write_groups_plot(groups: Sequence[StudyGroup], path: Path, *, size: Size | 
         replace(FrontPlot.of(states[0], None), title=title),
         path,
         size=size,
-        band_name="lines: attained by half of the fronts; bands: by 25 % to 75 %" if has_bands else "",
+        band_name=BANDS if has_bands else "",
         description=json.dumps({"studies": {state.study.name: provenance(state.study) for state in states}}),
     )
 
