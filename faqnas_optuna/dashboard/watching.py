@@ -13,17 +13,16 @@ from faqnas_optuna.confirmation.opening import confirmation_of, load_search, ope
 from faqnas_optuna.confirmation.plan import name_for
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.reporting.front_plot import ConfirmedError
 from faqnas_optuna.reporting.note import study_note
-from faqnas_optuna.reporting.plotly_front import hypervolume_figure, pareto_figure
+from faqnas_optuna.reporting.plotly_front import as_plotly, pareto_figure
+from faqnas_optuna.reporting.stored_plots import hypervolume_by_generation
 from faqnas_optuna.storage.attributes import study_ids
 from faqnas_optuna.storage.opening import with_empty_cache
 from faqnas_optuna.storage.optuna_internals import study_id_of
 from faqnas_optuna.study.metadata import Description, our_studies
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState, StudyState
-from faqnas_optuna.study.stopping import ClosedGeneration
 from faqnas_optuna.study.study import StoredStudy
 
 
@@ -188,7 +187,8 @@ class StudyWatcher:
             figures = {"front": pareto_figure(state, confirmed).to_json()}
             # A race has no generations.
             if state.study.description.race is None:
-                figures["hypervolume"] = _hypervolume_figure(state, generations)
+                hypervolume = hypervolume_by_generation(generations, state.study.metadata)
+                figures["hypervolume"] = as_plotly(hypervolume).to_json()
             self._figures_by_name[state.study.name] = (content, figures)
         return figures
 
@@ -205,10 +205,3 @@ def _no_page_error(confirmation: Confirmation) -> StudyMismatchError:
         return StudyMismatchError(f"it confirms circuits of {study!r}, and its results are on the page of that study")
     command = f"faqnas-optuna {confirmation.show_command}"
     return StudyMismatchError(f"it confirms circuits of {study!r}; see its results with: {command}")
-
-
-def _hypervolume_figure(state: SearchState, generations: Sequence[ClosedGeneration]) -> str:
-    """Return the figure of the hypervolume as Plotly's JSON."""
-    times = {number: to_the_minute(at) for number, at in state.study.metadata.closing_times().items()}
-    figure: str = hypervolume_figure(generations, times).to_json()
-    return figure

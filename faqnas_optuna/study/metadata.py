@@ -7,6 +7,8 @@
 | `stop`               | `Stop`, or null                 | the first worker to find a reason; `stop`; `resume`     | study |
 | `resumed`            | list of `Resumption`            | `resume`                                                | study |
 | `versions:DIGEST`    | versions by package             | a worker with other versions than the description's     | none  |
+| `plots`              | extent of the stored plots      | a worker that finds the plots outdated; `race`          | none  |
+| `dashboard:…`        | plots (optuna-dashboard's)      | as `plots`, in one transaction                          | none  |
 | `study:metric_names` | names of objectives (Optuna's)  | creation of the study                                   | study |
 
 Each entry is a separate study attribute in JSON, so that writing one cannot damage another. `generation:N` is written only
@@ -37,6 +39,7 @@ from faqnas_optuna.data.loading import Files
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
 from faqnas_optuna.storage.bulk_trials import NewTrial, replace_trials
+from faqnas_optuna.storage.plots import replace_plots
 from faqnas_optuna.storage.trial_statements import UNREADABLE
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop
@@ -47,6 +50,7 @@ STOP = "stop"
 RESUMED = "resumed"
 CLOSED_PREFIX = "generation:"
 VERSIONS_PREFIX = "versions:"
+PLOTS = "plots"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,6 +322,20 @@ class StudyMetadata:
             at: Present time in UTC.
         """
         self._write(f"{CLOSED_PREFIX}{closed.generation}", {**asdict(closed), "closed_at": at})
+
+    def plotted_extent(self) -> int:
+        """Return the number of closed generations of a search, or of trainings of a race, in the stored plots."""
+        extent = self._read(PLOTS)
+        with self._report_damage(PLOTS):
+            return int(extent or 0)
+
+    def store_plots(self, plots: Mapping[str, str], *, extent: int) -> None:
+        """Replace the plots that optuna-dashboard displays, and the `plotted_extent`, in one transaction.
+
+        Args:
+            plots: Plots as Plotly's JSON, by id.
+        """
+        replace_plots(self._study, plots, {PLOTS: extent})
 
     def stop(self) -> Stop | None:
         """Return when and why the study has stopped; None while it runs."""
