@@ -17,20 +17,30 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import optuna
+import optuna_dashboard
 import pytest
 
 from faqnas_optuna.dashboard import server
 from faqnas_optuna.dashboard.application import make_dashboard
 from faqnas_optuna.dashboard.watching import Shared
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.reporting.stored_plots import store_plots
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search, create
 from faqnas_optuna.study.state import read_state
 from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, run_trials, small_config
 from tests.support.crew import wait_until
 from tests.support.databases import PostgresServer
+
+
+class SilentHandler(WSGIRequestHandler):
+    """Handler that does not log requests."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @contextmanager
@@ -152,6 +162,24 @@ def test_every_trial_is_in_optuna_dashboard(address: str) -> None:
     study = json.loads(get(f"{address}/api/studies/{summary['study_id']}?after=0"))
     assert len(study["trials"]) == 8
     assert study["objective_names"] == ["quantum FLOPs", "validation error"]
+
+
+def test_plain_optuna_dashboard_has_the_stored_plots(search_of_eight: Search, storage_url: str) -> None:
+    state = read_state(search_of_eight)
+    search_of_eight.advance(state)
+    store_plots(search_of_eight, lambda: state)
+    with make_server("127.0.0.1", 0, optuna_dashboard.wsgi(storage_url), handler_class=SilentHandler) as plain:
+        thread = threading.Thread(target=plain.serve_forever)
+        thread.start()
+        study = json.loads(get(f"http://127.0.0.1:{plain.server_port}/api/studies/1?after=0"))
+        plain.shutdown()
+        thread.join(timeout=TIMEOUT_S)
+    plots = {plot["id"]: json.loads(plot["graph_object"]) for plot in study["plotly_graph_objects"]}
+    assert plots.keys() == {"faqnas-front", "faqnas-hypervolume"}
+    *_, front = plots["faqnas-front"]["data"]
+    assert list(zip(front["x"], front["y"], strict=True)) == [(one.cost, one.val_error) for one in state.front]
+    assert plots["faqnas-front"]["layout"]["xaxis"]["type"] == "log"
+    assert plots["faqnas-hypervolume"]["data"][0]["y"][-1] == pytest.approx(state.hypervolume)
 
 
 @pytest.mark.parametrize("path", ["/dashboard", "/dashboard/studies/1"])
@@ -336,6 +364,7 @@ def test_its_end_may_come_before_it_is_woken_for_it(
 PROGRAM = """
 import sys
 from faqnas_optuna.dashboard.application import make_dashboard
+from faqnas_optuna.reporting.stored_plots import store_plots
 from faqnas_optuna.storage.opening import open_storage
 with make_dashboard(open_storage(sys.argv[1]), host="127.0.0.1", port=0) as server:
     for path in ("/", "/study/iris", "/assets/plotly.js", "/assets/page.js", "/study/nope"):

@@ -19,6 +19,7 @@ from PIL import Image
 from faqnas_optuna.dashboard.application import make_dashboard
 from faqnas_optuna.dashboard.filters import Environ, StartResponse, answer
 from faqnas_optuna.dashboard.server import DashboardServer
+from faqnas_optuna.reporting.stored_plots import store_plots
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
@@ -291,6 +292,19 @@ def test_without_a_proxy_the_way_to_optuna_dashboard_is_there(browse: Browse, se
     assert [link.attributes["href"] for link in page.find("a")] == ["./study/iris", "./dashboard/studies/1"]
     (note,) = page.find("p", id="prefix")
     assert "hidden" in note.attributes
+
+
+def test_optuna_dashboard_draws_the_stored_plots(browse: Browse, server: DashboardServer, search_of_eight: Search) -> None:
+    state = read_state(search_of_eight)
+    search_of_eight.advance(state)
+    store_plots(search_of_eight, lambda: state)
+    page = browse(address(server, "/dashboard/studies/1"), seconds=20)
+    dominated, front = points(page, "user-defined-plot:faqnas-front")
+    assert (len(front), len(dominated)) == (len(state.front), len(state.by_circuit) - len(state.front))
+    costs = [math.log(candidate.cost) for candidate in state.front]
+    share = [(x - front[0][0]) / (front[-1][0] - front[0][0]) for x, _ in front]
+    assert share == pytest.approx([(one - costs[0]) / (costs[-1] - costs[0]) for one in costs], abs=0.01)
+    assert [len(trace) for trace in points(page, "user-defined-plot:faqnas-hypervolume")] == [2]
 
 
 SHOWN = """
