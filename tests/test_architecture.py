@@ -179,7 +179,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
     ),
     ("racing", ["bounds", "halving", "certification", "plan", "scores", "trainer", "running", "storing"]),
     ("comparison", ["benchmark", "samplers", "replay", "raced", "judging", "tabular", "live", "report"]),
-    ("dashboard", ["watching", "pages", "hosts", "filters", "server", "application"]),
+    ("dashboard", ["watching", "markup", "pages", "hosts", "filters", "server", "application"]),
     (
         "api",
         [

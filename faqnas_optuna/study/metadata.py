@@ -20,7 +20,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -397,6 +397,17 @@ def our_studies(storage: BaseStorage) -> dict[str, bool]:
     # The attributes are not interpreted: a damaged study is reported when it is loaded, and must not hide the others.
     texts = texts_of_all_studies(storage, (DESCRIPTION, STOP))
     return {name: _has_stopped(texts[name].get(STOP)) for name in sorted(texts) if DESCRIPTION in texts[name]}
+
+
+def confirmed_searches(storage: BaseStorage) -> dict[str, tuple[str, str]]:
+    """Return the name of the search that each confirmation is of, and when that was created, by name of the confirmation."""
+    searches = {}
+    for name, texts in sorted(texts_of_all_studies(storage, (DESCRIPTION,)).items()):
+        # Other studies have no plan, and damaged ones must not hide the others.
+        with suppress(*UNREADABLE):
+            plan = json.loads(texts[DESCRIPTION])["confirms"]
+            searches[name] = (str(plan["study"]), str(plan["created"]))
+    return searches
 
 
 def _has_stopped(text: str | None) -> bool:
