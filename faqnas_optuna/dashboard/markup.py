@@ -129,9 +129,7 @@ def link(address: str, text: object, *, to_optuna_dashboard: bool = False) -> Ht
 
 def figures_html(figures: Mapping[str, str], root: str) -> Html:
     """Return the places and the data of figures, given as Plotly's JSON by name, and the script that draws them."""
-    places = [
-        Html(f'<figure><figcaption></figcaption><div id="{figure}" class="figure"></div></figure>') for figure in figures
-    ]
+    places = [Html(f'<figure><figcaption></figcaption><div id="{figure}" class="figure"></div></figure>') for figure in figures]
     data = [_figure_data(figure, json) for figure, json in figures.items()]
     return joined([*places, Html(f'<script defer src="{root}assets/plotly.js"></script>'), *data])
 
