@@ -17,11 +17,10 @@ from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.reporting.front_plot import ConfirmedError, FrontPlot
 from faqnas_optuna.reporting.note import study_note
-from faqnas_optuna.reporting.plain_figures import front_figure
+from faqnas_optuna.reporting.plain_figures import front_figure, hypervolume_figure
 from faqnas_optuna.reporting.plotly_front import figure_json
 from faqnas_optuna.reporting.report import Block
 from faqnas_optuna.reporting.sizes import Size
-from faqnas_optuna.reporting.stored_plots import hypervolume_by_generation
 from faqnas_optuna.reporting.study_groups import group_studies, groups_blocks, groups_figure
 from faqnas_optuna.storage.attributes import study_ids
 from faqnas_optuna.storage.opening import with_empty_cache
@@ -282,14 +281,14 @@ class StudyWatcher:
     def _figures(self, state: SearchState, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
         """Return the figures of a study, drawn again only if their content has changed."""
         # Drawing takes time, and every open page asks for the figures every few seconds.
-        generations = state.study.metadata.closed_generations()
+        generations = state.study.metadata.timed_generations()
         content = (state.study.description.created, state.successful, len(generations), confirmed)
 
         def draw() -> dict[str, str]:
             figures = {"front": front_figure(FrontPlot.of(state, confirmed))}
             # A race has no generations.
             if state.study.description.race is None:
-                figures["hypervolume"] = hypervolume_by_generation(generations, state.study.metadata)
+                figures["hypervolume"] = hypervolume_figure(generations)
             return {name: figure_json(figure) for name, figure in figures.items()}
 
         return self._drawn(state.study.name, content, draw)

@@ -4,9 +4,10 @@ Workers store figures with the study after every generation. Importing Plotly wo
 Plotly's classes takes 50 ms.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.reporting.front_plot import (
     BAND,
     CONFIRMED,
@@ -56,19 +57,15 @@ def front_figure(plot: FrontPlot) -> PlainFigure:
     }
 
 
-def hypervolume_figure(generations: Sequence[ClosedGeneration], closing_times: Mapping[int, str]) -> PlainFigure:
-    """Return a figure of the hypervolume after each of some closed generations.
-
-    Args:
-        closing_times: Time of closing, as text, by the number of the generation from 0.
-    """
+def hypervolume_figure(generations: Sequence[tuple[ClosedGeneration, str]]) -> PlainFigure:
+    """Return a figure of the hypervolume after each closed generation, given with the time in UTC of closing."""
     trace = {
         "type": "scatter",
-        "x": [record.generation + 1 for record in generations],
-        "y": [record.hypervolume for record in generations],
+        "x": [record.generation + 1 for record, _ in generations],
+        "y": [record.hypervolume for record, _ in generations],
         "mode": "lines+markers",
         "marker": {"color": ESTIMATED, "size": 9},
-        "customdata": [[record.trials, record.front, closing_times[record.generation]] for record in generations],
+        "customdata": [[record.trials, record.front, to_the_minute(at)] for record, at in generations],
         "hovertemplate": (
             "generation %{x}, closed %{customdata[2]}<br>hypervolume %{y:.4f}"
             "<br>%{customdata[0]} trials, %{customdata[1]} circuits on the front<extra></extra>"

@@ -5,25 +5,22 @@ Its own plot of the front has a linear cost axis, on which nearly all circuits l
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.reporting.front_plot import FrontPlot
-from faqnas_optuna.reporting.plain_figures import PlainFigure, front_figure, hypervolume_figure
-from faqnas_optuna.study.metadata import StudyMetadata
-from faqnas_optuna.study.state import SearchState
-from faqnas_optuna.study.stopping import ClosedGeneration
+from faqnas_optuna.reporting.plain_figures import front_figure, hypervolume_figure
+from faqnas_optuna.study.state import SearchState, StudyState
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.wording import counted
 
-MAX_DOMINATED = 200
+MAX_DOMINATED = 100
 """Maximum number of circuits off the front in a stored plot; each takes 100 bytes."""
 MAX_GENERATIONS = 200
 """Maximum number of generations in a stored plot; of more, every second, third, … is drawn."""
 
 
-def store_plots(study: StoredStudy[Any], read: Callable[[], Any]) -> None:
+def store_plots(study: StoredStudy[Any], read: Callable[[], StudyState]) -> None:
     """Store the plots of a search or race if its stored plots are outdated; does nothing for a confirmation.
 
     Plots change with every closed generation of a search, and with every result of a race.
@@ -33,12 +30,14 @@ def store_plots(study: StoredStudy[Any], read: Callable[[], Any]) -> None:
     """
     metadata = study.metadata
     race = study.description.race
-    # Confirmations have no generations.
-    generations = [] if race else metadata.closed_generations()
+    generations = [] if race else metadata.timed_generations()
     extent = race.trainings if race else len(generations)
     if metadata.plotted_extent() == extent:
         return
-    state: SearchState = read()
+    state = read()
+    # A confirmation has no front, though it may have the summary of the race whose circuits it confirms.
+    if not isinstance(state, SearchState):
+        return
     front = front_figure(FrontPlot.of(state, None, limit=MAX_DOMINATED))
     # optuna-dashboard displays plots in half of its width, which has no room for the usual title.
     front["layout"]["title"] = {"text": f"Front after {counted(extent, 'training' if race else 'generation')}"}
@@ -46,13 +45,7 @@ def store_plots(study: StoredStudy[Any], read: Callable[[], Any]) -> None:
     if generations:
         # Counted from the end, so that the last generation is drawn.
         step = math.ceil(len(generations) / MAX_GENERATIONS)
-        figures["hypervolume"] = hypervolume_by_generation(generations[::-1][::step][::-1], metadata)
+        figures["hypervolume"] = hypervolume_figure(generations[::-1][::step][::-1])
     plots = {f"faqnas-{name}": json.dumps(figure, separators=(",", ":")) for name, figure in figures.items()}
     with study.existing():
         metadata.store_plots(plots, extent=extent)
-
-
-def hypervolume_by_generation(generations: Sequence[ClosedGeneration], metadata: StudyMetadata) -> PlainFigure:
-    """Return the figure of the hypervolume after each of some closed generations of a study."""
-    times = {number: to_the_minute(at) for number, at in metadata.closing_times().items()}
-    return hypervolume_figure(generations, times)

@@ -303,17 +303,16 @@ class StudyMetadata:
 
     def closed_generations(self) -> list[ClosedGeneration]:
         """Return the closed generations, sorted by number."""
+        return [closed for closed, _ in self.timed_generations()]
+
+    def timed_generations(self) -> list[tuple[ClosedGeneration, str]]:
+        """Return the closed generations, sorted by number, each with the time in UTC at which it was closed."""
         generations = []
         for name, entry in self._with_prefix(CLOSED_PREFIX).items():
             with self._report_damage(name):
-                generations.append(_CLOSED.validate_python({k: v for k, v in entry.items() if k != "closed_at"}))
-        return sorted(generations, key=lambda closed: closed.generation)
-
-    def closing_times(self) -> dict[int, str]:
-        """Return the time in UTC at which each closed generation was closed, by number."""
-        with self._report_damage(CLOSED_PREFIX):
-            entries = self._with_prefix(CLOSED_PREFIX).values()
-            return {int(entry["generation"]): _check_time(entry["closed_at"]) for entry in entries}
+                closed = _CLOSED.validate_python({k: v for k, v in entry.items() if k != "closed_at"})
+                generations.append((closed, _check_time(entry["closed_at"])))
+        return sorted(generations, key=lambda timed: timed[0].generation)
 
     def close(self, closed: ClosedGeneration, *, at: str) -> None:
         """Write a closed generation.

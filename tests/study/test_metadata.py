@@ -67,7 +67,7 @@ def test_generations_are_read_by_number(metadata: StudyMetadata) -> None:
     for closed in reversed(written):
         metadata.close(closed, at=f"2026-01-01T00:00:{closed.generation:02}+00:00")
     assert metadata.closed_generations() == written
-    assert metadata.closing_times() == {n: f"2026-01-01T00:00:{n:02}+00:00" for n in range(12)}
+    assert metadata.timed_generations() == [(closed, f"2026-01-01T00:00:{closed.generation:02}+00:00") for closed in written]
 
 
 def test_a_resumption_takes_the_stop_away_and_keeps_it(metadata: StudyMetadata) -> None:
