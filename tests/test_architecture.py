@@ -99,6 +99,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "opening",
             "dry_run",
             "bulk_trials",
+            "plots",
             "attributes",
         ],
     ),
@@ -142,7 +143,9 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "race_report",
             "note",
             "latex",
+            "plain_figures",
             "plotly_front",
+            "stored_plots",
             "staircase_plot",
             "family_plot",
             "attainment",
@@ -177,7 +180,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
     ("racing", ["bounds", "halving", "certification", "plan", "scores", "trainer", "running", "storing"]),
     ("comparison", ["benchmark", "samplers", "replay", "raced", "judging", "tabular", "live", "report"]),
     ("experiments", ["plan", "results", "table", "figure"]),
-    ("dashboard", ["watching", "pages", "hosts", "filters", "server", "application"]),
+    ("dashboard", ["watching", "markup", "pages", "hosts", "filters", "server", "application"]),
     (
         "api",
         [

@@ -34,6 +34,7 @@ from faqnas_optuna.racing.running import Race, Stage
 from faqnas_optuna.racing.storing import check_first_round, check_request, create_race, open_race, store_result
 from faqnas_optuna.racing.trainer import HandOut, Job, Trainer, run_task
 from faqnas_optuna.reporting.documents import check_successful
+from faqnas_optuna.reporting.stored_plots import store_plots
 from faqnas_optuna.signals import CallInterrupted, Signals
 from faqnas_optuna.storage.opening import disconnect, storage_lock
 from faqnas_optuna.storage.optuna_internals import storage_of
@@ -163,6 +164,8 @@ def run_race(
     if study:
         check_request(study, trainings=request.trainings, sample=request.sample, among=request.among, resplit=request.resplit)
         if is_done(study, request.within):
+            # An interruption may have come between the result and its plots.
+            store_plots(study, partial(read_state, study))
             return RaceRun(study=study)
         splits = request.data.load_for(study)
         config = study.config
@@ -218,7 +221,12 @@ def _store(
         result = race.result()
     except NoSuccessfulTrialError as error:
         raise CallInterrupted(f"interrupted; {error}", exit_code=exit_code) from error
-    store = partial(store_result, study, plan, result, request.within)
+
+    def store() -> RaceStudy:
+        stored = store_result(study, plan, result, request.within)
+        store_plots(stored, partial(read_state, stored))
+        return stored
+
     with waiting(hooks, f"the result of {request.name} was not stored; repeat the command") as signals:
         timeout_s = execution.timeouts.database_timeout_s
         release = partial(disconnect, storage_of(study.study))

@@ -51,12 +51,17 @@ def write_confirmation_plot(document: Document, path: Path, size: Size | None = 
         OutputError: The path has another ending, or the file cannot be written.
     """
     check_printed(path)
-    form = (size or Size.PAGE).form
+    write_atomically(path, plot_content(document, path, size or Size.PAGE))
+
+
+def plot_content(document: Document, path: Path, size: Size) -> bytes:
+    """Return the content of a file with the figure of a confirmation; see `write_confirmation_plot` for the arguments."""
+    form = size.form
     # Rows of more circuits than fit into the form would overlap.
     width, height = form.inches
     form = replace(form, inches=(width, max(height, MARGIN_INCHES + ROW_INCHES * len(document["circuits"]))))
     description = json.dumps({name: document[name] for name in ("study", "confirms", "epochs", "repeats", "provenance")})
-    write_atomically(path, as_file(_figure(document, form), path, form, description))
+    return as_file(_figure(document, form), path, form, description)
 
 
 def _figure(document: Document, form: Form) -> "Figure":

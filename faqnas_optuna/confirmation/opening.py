@@ -77,6 +77,11 @@ def search_of(study: StoredStudy[Any], *, refusal: Refusal = no_front_error) -> 
     return study
 
 
+def as_confirmation(study: StoredStudy[Any]) -> Confirmation | None:
+    """Return a study as a confirmation; None for a search or race."""
+    return study if isinstance(study, Confirmation) else None
+
+
 def load_search(storage: BaseStorage, name: str, *, refusal: Refusal = no_front_error) -> Search:
     """Open an existing search.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from threading import Lock
+from urllib.parse import parse_qs
 
 from optuna.storages import BaseStorage
 
@@ -24,14 +25,16 @@ from faqnas_optuna.dashboard.filters import (
     without_body_for_head,
 )
 from faqnas_optuna.dashboard.hosts import Hosts, host_name
-from faqnas_optuna.dashboard.pages import message_page, overview_page, study_page
+from faqnas_optuna.dashboard.pages import fronts_page, message_page, overview_page, study_page
 from faqnas_optuna.dashboard.server import DashboardServer, listening_socket
 from faqnas_optuna.dashboard.watching import StudyWatcher
-from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
 
 # Pages load nothing from elsewhere. Plotly sets styles inline, and exports images through data and blob URLs.
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none';"
-POLICY += " base-uri 'none'; form-action 'none'"
+POLICY += " base-uri 'none'; form-action 'self'"
+FRONTS = "/fronts"
+"""Path of the page with the fronts of several studies."""
 NOT_OURS = "The study has no page here, since it was not created by faqnas-optuna; see it in optuna-dashboard."
 ASSETS = {
     "/assets/plotly.js": "text/javascript; charset=utf-8",
@@ -95,10 +98,12 @@ def _all_pages(storage: BaseStorage) -> Application:
 
     def pages(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if path not in ("", "/") and not path.startswith("/study/"):
+        if path not in ("", "/", FRONTS) and not path.startswith("/study/"):
             return optuna_dashboard(environ, start_response)
         if path.startswith("/study/"):
             status, page = _study(watcher, path)
+        elif path == FRONTS:
+            status, page = _fronts(watcher, environ.get("QUERY_STRING", ""))
         else:
             status = "200 OK"
             page = overview_page(watcher.overview(), path="/")
@@ -121,6 +126,23 @@ def _study(watcher: StudyWatcher, path: str) -> tuple[str, str]:
             return "404 Not Found", message_page("No such study", f"There is no study {name!r} here.", path=path)
         reason = f"The study has no page here: {error}." if isinstance(error, StudyMismatchError) else NOT_OURS
         return "200 OK", message_page(name, reason, path=path, study_id=study_id)
+
+
+def _fronts(watcher: StudyWatcher, query: str) -> tuple[str, str]:
+    """Return the status and the page for the query of an address such as /fronts?study=a&study=b&group-by=epochs."""
+    try:
+        settings = parse_qs(query, keep_blank_values=True)
+        names = settings.pop("study", [])
+        group_by = settings.pop("group-by", [""])
+        if settings or len(group_by) > 1:
+            raise ConfigError("the address has other settings than study=NAME, repeatable, and one group-by=SETTING")
+        if not names:
+            raise ConfigError("no study is chosen; tick studies in the list")
+        return "200 OK", fronts_page(watcher.fronts(names, group_by[0] or None), path=FRONTS)
+    except StudyNotFoundError as error:
+        return "404 Not Found", message_page("No such study", str(error), path=FRONTS)
+    except (ConfigError, NoSuccessfulTrialError, StudyMismatchError) as error:
+        return "400 Bad Request", message_page("No such plot", str(error), path=FRONTS)
 
 
 def _with_assets(application: Application) -> Application:

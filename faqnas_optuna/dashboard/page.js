@@ -11,7 +11,7 @@ const CONFIG = {
 const LAYOUT = {
   // Any constant value: Plotly keeps the zoom while it does not change.
   uirevision: "kept",
-  margin: {l: 70, r: 45, t: 70, b: 55},
+  margin: {l: 70, r: 45, t: 30, b: 55},
   // The buttons are beside the points, since a horizontal bar would cover the title.
   modebar: {orientation: "v"},
   legend: {orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom"},
@@ -23,8 +23,10 @@ function parts(page) {
 
 function draw(page) {
   for (const {dataset, textContent} of page.querySelectorAll("script[data-figure]")) {
-    const figure = JSON.parse(textContent);
-    Plotly.react(dataset.figure, figure.data, {...figure.layout, ...LAYOUT}, CONFIG);
+    const {data, layout: {title, ...layout}} = JSON.parse(textContent);
+    // Plotly does not wrap titles, which are wider than a phone.
+    document.getElementById(dataset.figure).previousElementSibling.textContent = title.text;
+    Plotly.react(dataset.figure, data, {...layout, ...LAYOUT}, CONFIG);
   }
 }
 
@@ -36,8 +38,10 @@ function update(page) {
     // Unchanged sections are left alone: a reader may have selected text in them. The source is compared, since browsers
     // normalise the HTML of an element.
     if (section.dataset.source !== part.innerHTML) {
+      const ticked = Array.from(section.querySelectorAll("input:checked"), (box) => box.value);
       section.innerHTML = part.innerHTML;
       section.dataset.source = part.innerHTML;
+      for (const box of section.querySelectorAll("input")) box.checked = ticked.includes(box.value);
     }
   }
   draw(page);

@@ -1,32 +1,38 @@
-"""HTML pages of the dashboard: a list of the studies, and the front of each study.
+"""HTML pages of the dashboard: the list of studies, searches, confirmations, and the fronts of several studies."""
 
-Links are relative, so that the pages also work behind a proxy that adds a path prefix. Everything that comes from a
-database is escaped, since a study may be called `<script>`.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
 from faqnas_optuna.config import Score
-from faqnas_optuna.dashboard.watching import Overview, StudyView
+from faqnas_optuna.confirmation.report import confirmation_blocks
+from faqnas_optuna.dashboard.markup import (
+    Html,
+    blocks_html,
+    figures_html,
+    joined,
+    link,
+    live_section,
+    nav,
+    optuna_dashboard_link,
+    root_of,
+    study_link,
+    table,
+    terms,
+    whole_page,
+)
+from faqnas_optuna.dashboard.watching import ConfirmationView, FrontsView, Overview, StudyView
 from faqnas_optuna.reporting.columns import DEVICE, FLOPS, NETWORK, SCORES, Output, columns
 from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.reporting.front_plot import ConfirmedError
-from faqnas_optuna.wording import MISSING, interval_text, number_text
+from faqnas_optuna.wording import MISSING, counted, interval_text, number_text
 
 STUDY_EVERY_S = 3
 """Seconds between two updates of a study's page."""
 LIST_EVERY_S = 5
 """Seconds between two updates of the list of studies."""
-PREFIX_NOTE = (
-    "optuna-dashboard does not work behind a proxy that adds a path prefix; serve it at the root of a host name or port."
-)
-
-
-class Html(str):
-    """Text that is valid HTML; all other text is escaped before it gets into a page."""
+GROUPINGS = ("study", "searcher", "dataset", "epochs")
+"""Settings that the pages offer to group fronts by; their addresses may have any other."""
 
 
 def overview_page(overview: Overview, *, path: str) -> str:
@@ -36,46 +42,98 @@ def overview_page(overview: Overview, *, path: str) -> str:
         overview: Content of the page.
         path: Path of the page in the request.
     """
-    root = _root(path)
+    root = root_of(path)
     parts = [Html("<h1>Studies</h1>")]
     if overview.studies:
-        headings = ("study", "data", "state", "generation", "trials", "best", "hypervolume", "all trials")
+        headings = ("plot", "study", "data", "state", "generation", "trials", "best", "hypervolume", "all trials")
         rows = [_study_row(status, overview.study_ids, root) for status in overview.studies]
-        parts.append(_table(headings, rows, numeric=range(3, 7)))
+        parts.append(table(headings, rows, numeric=range(4, 8)))
     elif not overview.left_out:
         parts.append(Html("<p>No studies yet; start one with <code>faqnas-optuna start --dataset wine</code></p>"))
     if overview.left_out:
         # Studies without a page here may still have one in optuna-dashboard.
         others = [
-            (name, reason, _optuna_dashboard_link(overview.study_ids.get(name), root))
+            (name, reason, optuna_dashboard_link(overview.study_ids.get(name), root))
             for name, reason in overview.left_out.items()
         ]
-        parts += [Html("<h2>Other studies</h2>"), _table(("study", "why there is no page", "all trials"), others)]
-    body = _live_section("studies", _joined(parts))
-    return _page("Studies", body, path=path, every_s=LIST_EVERY_S)
+        parts += [Html("<h2>Other studies</h2>"), table(("study", "why there is no page", "all trials"), others)]
+    # A section of its own, which updates of the list leave alone: a reader may be choosing a setting.
+    form = _overlay_form(root, Html("")) if any(status["front"] for status in overview.studies) else Html("")
+    body = joined([live_section("studies", joined(parts)), live_section("form", form)])
+    return whole_page("Studies", body, path=path, every_s=LIST_EVERY_S)
 
 
-def study_page(view: StudyView, *, path: str) -> str:
-    """Return the page of a study: its progress, note, figures and front.
+def fronts_page(view: FrontsView, *, path: str) -> str:
+    """Return the page with the fronts of several studies.
 
     Args:
         view: Content of the page.
         path: Path of the page in the request.
     """
+    root = root_of(path)
+    hidden = joined(Html(f'<input type="hidden" name="study" value="{escape(name)}">') for name in view.studies)
+    names = Html(", ".join(study_link(name, root) for name in view.studies))
+    parts = [
+        Html(f"{nav(None, root)}<h1>Fronts</h1>"),
+        _overlay_form(root, hidden, group_by=view.group_by),
+        figures_html({"fronts": view.figure}, root),
+        live_section("groups", joined([blocks_html(view.blocks), Html(f"<p>Studies: {names}</p>")])),
+    ]
+    return whole_page("Fronts", joined(parts), path=path, every_s=LIST_EVERY_S if view.is_running else 0)
+
+
+def study_page(view: StudyView | ConfirmationView, *, path: str) -> str:
+    """Return the page of a study.
+
+    Args:
+        view: Content of the page.
+        path: Path of the page in the request.
+    """
+    return _search_page(view, path) if isinstance(view, StudyView) else _confirmation_page(view, path)
+
+
+def _search_page(view: StudyView, path: str) -> str:
+    """Return the page of a search or race: its progress, note, figures and front."""
     name = str(view.status["study"])
-    root = _root(path)
+    root = root_of(path)
     # The page of a stopped study changes only while a confirmation adds results.
     every_s = 0 if view.status["stop"] and not view.is_confirming else STUDY_EVERY_S
     if view.figures:
-        results = [Html(f'<div id="{figure}" class="figure"></div>') for figure in view.figures]
-        results.append(Html(f'<script defer src="{root}assets/plotly.js"></script>'))
-        results += [_data(figure, json) for figure, json in view.figures.items()]
-        results.append(_live_section("table", Html(f"<h2>Front</h2>{_front_table(view, root)}")))
+        results = [figures_html(view.figures, root)]
+        results.append(live_section("table", Html(f"<h2>Front</h2>{_front_table(view, root)}")))
     else:
         results = [Html("<p>No trial has succeeded yet, so there is no front.</p>")]
-    header = Html(f"{_nav(view.study_id, root)}<h1>{escape(name)}</h1>")
-    facts = _live_section("facts", _facts(view.status))
-    return _page(name, _joined([header, facts, _note(view.note), *results]), path=path, every_s=every_s)
+    header = Html(f"{nav(view.study_id, root)}<h1>{escape(name)}</h1>")
+    facts = live_section("facts", _facts(view.status, view.confirmations, root))
+    return whole_page(name, joined([header, facts, _note(view.note), *results]), path=path, every_s=every_s)
+
+
+def _confirmation_page(view: ConfirmationView, path: str) -> str:
+    """Return the page of a confirmation: its progress, and its circuits beside their controls and the classical models."""
+    status = view.status
+    name = str(status["study"])
+    root = root_of(path)
+    search = study_link(view.search, root) if view.has_search else Html(f"{escape(view.search)}, which was deleted")
+    trainings = view.trainings
+    facts = {
+        "data": status["dataset"],
+        "state": _state_text(status),
+        "trainings": f"{trainings['done']:,} of {trainings['needed']:,} done, {trainings['running']} running,"
+        f" {trainings['failed']} failed",
+        "majority class": number_text(status["majority_score"]),
+    }
+    bar = Html(f'<progress max="{trainings["needed"]}" value="{trainings["done"]}"></progress>')
+    if view.document:
+        picture = f'<img class="picture" src="{view.picture}" alt="Test scores of circuits, controls and classical models">'
+        results = joined([Html(picture), blocks_html(confirmation_blocks(view.document))])
+    else:
+        results = Html(f"<p>None of {counted(view.circuits, 'circuit')} has been retrained yet.</p>")
+    parts = [
+        Html(f"{nav(view.study_id, root)}<h1>{escape(name)}</h1><p>Confirmation of circuits of {search}</p>"),
+        live_section("facts", joined([Html(f"<dl class='facts'>{terms(facts)}</dl>"), bar])),
+        live_section("results", results),
+    ]
+    return whole_page(name, joined(parts), path=path, every_s=0 if status["stop"] else STUDY_EVERY_S)
 
 
 def message_page(title: str, text: str, *, path: str, study_id: int | None = None, every_s: int = 0) -> str:
@@ -88,38 +146,12 @@ def message_page(title: str, text: str, *, path: str, study_id: int | None = Non
         study_id: Id of the study that the message is about; None if it is about no study.
         every_s: Seconds between two updates; 0 for no updates.
     """
-    body = Html(f"{_nav(study_id, _root(path))}<h1>{escape(title)}</h1><p>{escape(text)}</p>")
-    return _page(title, body, path=path, every_s=every_s)
+    body = Html(f"{nav(study_id, root_of(path))}<h1>{escape(title)}</h1><p>{escape(text)}</p>")
+    return whole_page(title, body, path=path, every_s=every_s)
 
 
-def _page(title: str, body: Html, *, path: str, every_s: int) -> str:
-    """Return a complete page.
-
-    The script reads the attributes of the element <body>, and shows the paragraphs `trouble` and `prefix` when they apply.
-    """
-    root = _root(path)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)} · faqnas-optuna</title>
-<link rel="stylesheet" href="{root}assets/page.css">
-</head>
-<body data-path="{escape(path)}" data-every="{every_s}">
-<main>
-{body}
-<p id="trouble" role="status"></p>
-<p id="prefix" hidden>{PREFIX_NOTE}</p>
-</main>
-<script defer src="{root}assets/page.js"></script>
-</body>
-</html>
-"""
-
-
-def _facts(status: Mapping[str, Any]) -> Html:
-    """Return the progress of a study as a description list (<dl>)."""
+def _facts(status: Mapping[str, Any], confirmations: Sequence[str], root: str) -> Html:
+    """Return the progress of a search as a description list (<dl>), with links to its confirmations."""
     trials = status["trials"]
     score = Score(status["score"])
     facts = {
@@ -131,7 +163,9 @@ def _facts(status: Mapping[str, Any]) -> Html:
         "majority class": number_text(status["majority_score"]),
         "hypervolume": f"{status['hypervolume']:.4f}",
     }
-    return Html(f"<dl class='facts'>{_terms(facts)}</dl>")
+    if confirmations:
+        facts["confirmed by"] = Html(", ".join(study_link(name, root) for name in confirmations))
+    return Html(f"<dl class='facts'>{terms(facts)}</dl>")
 
 
 def _extent(status: Mapping[str, Any]) -> dict[str, str]:
@@ -154,7 +188,7 @@ def _state_text(status: Mapping[str, Any]) -> str:
 
 
 def _note(note: Mapping[str, str]) -> Html:
-    return _live_section("note", Html(f"<dl>{_terms(note)}</dl>"))
+    return live_section("note", Html(f"<dl>{terms(note)}</dl>"))
 
 
 def _front_table(view: StudyView, root: str) -> Html:
@@ -172,7 +206,7 @@ def _front_table(view: StudyView, root: str) -> Html:
     )
     rows = [
         (
-            _link(
+            link(
                 f"{root}dashboard/studies/{view.study_id}/trials?numbers={candidate.trial}",
                 candidate.trial,
                 to_optuna_dashboard=True,
@@ -184,7 +218,7 @@ def _front_table(view: StudyView, root: str) -> Html:
         )
         for candidate in view.front
     ]
-    return _table(headings, rows, numeric=range(len(headings) - 1))
+    return table(headings, rows, numeric=range(len(headings) - 1))
 
 
 def _confirmed_cells(confirmed: ConfirmedError | None) -> tuple[str, str]:
@@ -200,90 +234,34 @@ def _study_row(status: Mapping[str, Any], study_ids: Mapping[str, int], root: st
     """Return the cells of a study in the list. Confirmations have neither generations nor a hypervolume."""
     name = status["study"]
     best = status["best_score"]
+    box = f'<input type="checkbox" form="overlay" name="study" value="{escape(name)}" aria-label="plot {escape(name)}">'
     return (
-        _link(f"{root}study/{quote(name, safe='')}", name),
+        Html(box if status["front"] else ""),
+        study_link(name, root),
         status["dataset"],
         status["state"],
         MISSING if status["generations"] is None else f"{status['generations_closed']}/{status['generations']}",
         f"{status['trials']['successful']:,}",
         MISSING if best is None else f"{best:.3f}{Score(status['score']).remark}",
         number_text(status["hypervolume"], ".4f"),
-        _optuna_dashboard_link(study_ids.get(name), root),
+        optuna_dashboard_link(study_ids.get(name), root),
     )
 
 
-def _optuna_dashboard_link(study_id: int | None, root: str, text: str = "optuna-dashboard") -> Html:
-    """Return a link to a study in optuna-dashboard; empty without an id, as for a deleted study or a page about no study."""
-    return Html("") if study_id is None else _link(f"{root}dashboard/studies/{study_id}", text, to_optuna_dashboard=True)
-
-
-def _nav(study_id: int | None, root: str) -> Html:
-    return Html(
-        f'<nav><a href="{root}">Studies</a> {_optuna_dashboard_link(study_id, root, "all trials in optuna-dashboard")}</nav>'
-    )
-
-
-def _table(headings: Sequence[str], rows: Iterable[Iterable[object]], *, numeric: Iterable[int] = ()) -> Html:
-    """Return a table.
+def _overlay_form(root: str, hidden: Html, *, group_by: str | None = None) -> Html:
+    """Return the form that opens the page with the fronts of several studies.
 
     Args:
-        headings: Headings of the columns.
-        rows: Cells of each row.
-        numeric: Indices of the columns with numbers, which are aligned to the right.
+        hidden: Inputs with the names of studies; empty on the list of studies, where the boxes in the table are the inputs.
+        group_by: Setting that the studies are grouped by at present.
     """
-    number_columns = set(numeric)
-
-    def cells_html(tag: str, cells: Iterable[object]) -> str:
-        attributes = (' class="number"' if column in number_columns else "" for column in range(len(headings)))
-        return "".join(f"<{tag}{attribute}>{_html(cell)}</{tag}>" for attribute, cell in zip(attributes, cells, strict=True))
-
-    # The element around the table scrolls sideways where a window is too narrow for it.
-    body = "".join(f"<tr>{cells_html('td', row)}</tr>" for row in rows)
-    return Html(
-        f'<div class="wide"><table><thead><tr>{cells_html("th", headings)}</tr></thead><tbody>{body}</tbody></table></div>'
+    choices = {"": "all settings except the random seed", **{name: name for name in GROUPINGS}}
+    # An address may name any setting.
+    choices.setdefault(group_by or "", group_by or "")
+    options = "".join(
+        f'<option value="{escape(value)}"{" selected" if value == (group_by or "") else ""}>{escape(text)}</option>'
+        for value, text in choices.items()
     )
-
-
-def _terms(terms: Mapping[str, str]) -> str:
-    return "".join(f"<div><dt>{_html(term)}</dt><dd>{_html(text)}</dd></div>" for term, text in terms.items())
-
-
-def _live_section(name: str, content: Html) -> Html:
-    """Return a section that the script updates from a newer copy of the page."""
-    # The script replaces only changed sections, so that figures keep their zoom and selected text stays selected.
-    return Html(f'<section id="{name}" data-live>{content}</section>')
-
-
-def _data(figure: str, json: str) -> Html:
-    """Return the data of a figure, for the script that draws it."""
-    # Browsers do not unescape the content of scripts. `</script>` in a name would end the script, so each `<` is written as a
-    # JSON escape.
-    text = json.replace("<", r"\u003c")
-    return Html(f'<script type="application/json" data-figure="{figure}">{text}</script>')
-
-
-def _link(address: str, text: object, *, to_optuna_dashboard: bool = False) -> Html:
-    """Return a link.
-
-    Args:
-        to_optuna_dashboard: Whether the link leads to optuna-dashboard; the script removes such links behind a proxy that adds
-            a path.
-    """
-    return Html(f'<a href="{escape(address)}"{" class=beyond" if to_optuna_dashboard else ""}>{_html(text)}</a>')
-
-
-def _joined(parts: Iterable[Html]) -> Html:
-    return Html("".join(parts))
-
-
-def _html(value: object) -> str:
-    return value if isinstance(value, Html) else escape(str(value))
-
-
-def _root(path: str) -> str:
-    """Return the relative address of the list of studies, given the path of a page.
-
-    >>> _root("/study/iris")
-    '../'
-    """
-    return "../" * (path.count("/") - 1) or "./"
+    select = f'<label>Group by <select name="group-by">{options}</select></label>'
+    button = "<button>Plot the fronts together</button>"
+    return Html(f'<form id="overlay" action="{root}fronts" method="get">{hidden}{select} {button}</form>')

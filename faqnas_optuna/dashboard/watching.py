@@ -1,35 +1,40 @@
 """Views of the studies of a storage, read again and again by several threads."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar, cast
 
 from optuna.storages import BaseStorage
 
-from faqnas_optuna.confirmation.analysis import confirmed_errors
-from faqnas_optuna.confirmation.opening import confirmation_of, load_search, open_study
-from faqnas_optuna.confirmation.plan import name_for
+from faqnas_optuna.confirmation.analysis import confirmation_document, confirmed_errors
+from faqnas_optuna.confirmation.figure import plot_content
+from faqnas_optuna.confirmation.opening import as_confirmation, confirmation_of, load_search, open_study, search_of
 from faqnas_optuna.confirmation.study import Confirmation
-from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.reporting.documents import to_the_minute
-from faqnas_optuna.reporting.front_plot import ConfirmedError
+from faqnas_optuna.errors import ConfigError, NoSuccessfulTrialError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.reporting.front_plot import ConfirmedError, FrontPlot
 from faqnas_optuna.reporting.note import study_note
-from faqnas_optuna.reporting.plotly_front import hypervolume_figure, pareto_figure
+from faqnas_optuna.reporting.plain_figures import front_figure, hypervolume_figure
+from faqnas_optuna.reporting.plotly_front import figure_json
+from faqnas_optuna.reporting.report import Block
+from faqnas_optuna.reporting.sizes import Size
+from faqnas_optuna.reporting.study_groups import group_studies, groups_blocks, groups_figure
 from faqnas_optuna.storage.attributes import study_ids
 from faqnas_optuna.storage.opening import with_empty_cache
 from faqnas_optuna.storage.optuna_internals import study_id_of
-from faqnas_optuna.study.metadata import Description, our_studies
+from faqnas_optuna.study.metadata import ConfirmationPlan, Description, confirmed_searches, our_studies
 from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import SearchState, StudyState
-from faqnas_optuna.study.stopping import ClosedGeneration
-from faqnas_optuna.study.study import StoredStudy
+from faqnas_optuna.study.study import StoredStudy, load_stored
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyView:
-    """Content of a study's page."""
+    """Content of the page of a search or race."""
 
     study_id: int
     """Id of the study in the database, which the addresses of optuna-dashboard contain."""
@@ -39,12 +44,52 @@ class StudyView:
     """Note on the study, a `study_note`."""
     front: Sequence[Candidate]
     description: Description
+    confirmations: Sequence[str]
+    """Names of the confirmations of the study."""
     confirmed: Mapping[str, ConfirmedError]
-    """Confirmed errors by the digest of the circuit."""
+    """Confirmed errors by the digest of the circuit, of the confirmation with the default name."""
     is_confirming: bool
-    """True if a confirmation of the study is unfinished."""
+    """True if that confirmation is unfinished."""
     figures: Mapping[str, str]
     """Figures by name, as Plotly's JSON; empty while no trial has succeeded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmationView:
+    """Content of the page of a confirmation."""
+
+    study_id: int
+    """Id of the confirmation in the database."""
+    status: Mapping[str, Any]
+    """Progress of the confirmation, a `StoredStudy.status`."""
+    search: str
+    """Name of the search whose circuits are confirmed."""
+    has_search: bool
+    """False if the search was deleted."""
+    circuits: int
+    """Number of circuits that are confirmed."""
+    trainings: Mapping[str, int]
+    """Number of trainings by state, a `Confirmation.training_counts`."""
+    document: Mapping[str, Any] | None
+    """Results so far, a `confirmation_document`; None without any."""
+    picture: str
+    """Figure of the results as the URL of an image; empty without results."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontsView:
+    """Content of the page with the fronts of several studies."""
+
+    studies: Sequence[str]
+    """Names of the studies."""
+    group_by: str | None
+    """Setting by which the studies are grouped; None for all settings except the random seed."""
+    blocks: Sequence[Block]
+    """Table of the groups, and sentences on it."""
+    figure: str
+    """Figure of the fronts, as Plotly's JSON."""
+    is_running: bool
+    """True if a study is unfinished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +153,36 @@ class StudyWatcher:
         self._studies = Shared(self._read_study)
         self._overviews = Shared(lambda _: self._read_overview())
 
-    def study(self, name: str) -> StudyView:
+    def study(self, name: str) -> StudyView | ConfirmationView:
         """Return the current content of a study's page.
 
         Raises:
             ConfigError: The name is not a valid name of a study.
             StudyNotFoundError: No study has this name, or the study was not made by this package.
-            StudyMismatchError: The study is a confirmation, or was made by a version that this one cannot read.
+            StudyMismatchError: The study was made by a version that this one cannot read.
         """
         return self._studies.get(name)
+
+    def fronts(self, names: Iterable[str], group_by: str | None) -> FrontsView:
+        """Return the current fronts of several searches or races.
+
+        Args:
+            names: Names of the studies; a study that is named twice counts once.
+            group_by: See `group_studies`.
+
+        Raises:
+            FaqnasError: A study cannot be opened or has no front, or the studies cannot be compared.
+        """
+        with self._lock:
+            states = [self._state(load_search(self._storage, name)) for name in dict.fromkeys(names)]
+            groups = group_studies(states, group_by)
+            return FrontsView(
+                studies=[state.study.name for state in states],
+                group_by=group_by,
+                blocks=groups_blocks(groups),
+                figure=figure_json(groups_figure(groups)),
+                is_running=any(state.study.metadata.stop() is None for state in states),
+            )
 
     def overview(self) -> Overview:
         """Return the current content of the list of studies, including those of other programs."""
@@ -127,24 +193,58 @@ class StudyWatcher:
         """Return the ids of all studies by name."""
         return study_ids(self._storage)
 
-    def _read_study(self, name: str) -> StudyView:
+    def _read_study(self, name: str) -> StudyView | ConfirmationView:
         with self._lock:
-            search = load_search(self._storage, name, refusal=_no_page_error)
-            state = self._state(search)
+            study = open_study(self._storage, name)
+            confirmation = as_confirmation(study)
             # The study may be deleted while it is read.
-            with search.if_it_exists():
-                confirmation = confirmation_of(search)
-                confirmed = confirmed_errors(confirmation)
-                return StudyView(
-                    study_id=study_id_of(search.study),
-                    status=search.status(state),
-                    note=study_note(state),
-                    front=state.front,
-                    description=search.description,
-                    confirmed=confirmed,
-                    is_confirming=confirmation is not None and confirmation.metadata.stop() is None,
-                    figures=self._figures(state, confirmed) if state.successful else {},
-                )
+            with study.if_it_exists():
+                return self._search_view(search_of(study)) if confirmation is None else self._confirmation_view(confirmation)
+
+    def _search_view(self, search: Search) -> StudyView:
+        state = self._state(search)
+        identity = (search.name, search.description.created)
+        confirmation = confirmation_of(search)
+        confirmed = confirmed_errors(confirmation)
+        return StudyView(
+            study_id=study_id_of(search.study),
+            status=search.status(state),
+            note=study_note(state),
+            front=state.front,
+            description=search.description,
+            confirmations=[name for name, of in confirmed_searches(self._storage).items() if of == identity],
+            confirmed=confirmed,
+            is_confirming=confirmation is not None and confirmation.metadata.stop() is None,
+            figures=self._figures(state, confirmed) if state.successful else {},
+        )
+
+    def _confirmation_view(self, confirmation: Confirmation) -> ConfirmationView:
+        state = self._state(confirmation)
+        # Its trials are those that the state has just read.
+        current = cast(Confirmation, state.study)
+        plan = current.plan
+        try:
+            document = confirmation_document(current)
+        except NoSuccessfulTrialError:
+            document = None
+        return ConfirmationView(
+            study_id=study_id_of(current.study),
+            status=current.status(state),
+            search=plan.study,
+            has_search=self._has_search(plan),
+            circuits=len(plan.finalists),
+            trainings=document["trainings"] if document else current.training_counts(current.trials()),
+            document=document,
+            picture=self._picture(current, document) if document else "",
+        )
+
+    def _has_search(self, plan: ConfirmationPlan) -> bool:
+        """Return whether the search of a confirmation exists, and is not a later one of the same name."""
+        try:
+            _, description = load_stored(self._storage, plan.study)
+        except (ConfigError, StudyMismatchError, StudyNotFoundError):
+            return False
+        return description.created == plan.created
 
     def _read_overview(self) -> Overview:
         studies = []
@@ -180,35 +280,38 @@ class StudyWatcher:
 
     def _figures(self, state: SearchState, confirmed: Mapping[str, ConfirmedError]) -> dict[str, str]:
         """Return the figures of a study, drawn again only if their content has changed."""
-        # Drawing takes a tenth of a second or more, and every open page asks for the figures every few seconds.
-        generations = state.study.metadata.closed_generations()
+        # Drawing takes time, and every open page asks for the figures every few seconds.
+        generations = state.study.metadata.timed_generations()
         content = (state.study.description.created, state.successful, len(generations), confirmed)
-        drawn_content, figures = self._figures_by_name.get(state.study.name, (None, {}))
-        if drawn_content != content:
-            figures = {"front": pareto_figure(state, confirmed).to_json()}
+
+        def draw() -> dict[str, str]:
+            figures = {"front": front_figure(FrontPlot.of(state, confirmed))}
             # A race has no generations.
             if state.study.description.race is None:
-                figures["hypervolume"] = _hypervolume_figure(state, generations)
-            self._figures_by_name[state.study.name] = (content, figures)
+                figures["hypervolume"] = hypervolume_figure(generations)
+            return {name: figure_json(figure) for name, figure in figures.items()}
+
+        return self._drawn(state.study.name, content, draw)
+
+    def _picture(self, confirmation: Confirmation, document: Mapping[str, Any]) -> str:
+        """Return the figure of a confirmation as the URL of an image, drawn again only if its content has changed."""
+        content = (confirmation.description.created, document["trainings"])
+
+        def draw() -> dict[str, str]:
+            svg = plot_content(document, Path("confirmation.svg"), Size.COLUMN)
+            return {"picture": f"data:image/svg+xml;base64,{b64encode(svg).decode()}"}
+
+        return self._drawn(confirmation.name, content, draw)["picture"]
+
+    def _drawn(self, name: str, content: object, draw: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """Return the figures of a study, drawn again only if their content has changed."""
+        drawn_content, figures = self._figures_by_name.get(name, (None, {}))
+        if drawn_content != content:
+            figures = draw()
+            self._figures_by_name[name] = (content, figures)
         return figures
 
 
 def _identity(description: Description) -> tuple[object, ...]:
     """Return a value that differs if the trials of a study have been replaced."""
     return description.created, description.race
-
-
-def _no_page_error(confirmation: Confirmation) -> StudyMismatchError:
-    """Return the error for a confirmation, which says where its results are displayed."""
-    study = confirmation.plan.study
-    if confirmation.name == name_for(study):
-        return StudyMismatchError(f"it confirms circuits of {study!r}, and its results are on the page of that study")
-    command = f"faqnas-optuna {confirmation.show_command}"
-    return StudyMismatchError(f"it confirms circuits of {study!r}; see its results with: {command}")
-
-
-def _hypervolume_figure(state: SearchState, generations: Sequence[ClosedGeneration]) -> str:
-    """Return the figure of the hypervolume as Plotly's JSON."""
-    times = {number: to_the_minute(at) for number, at in state.study.metadata.closing_times().items()}
-    figure: str = hypervolume_figure(generations, times).to_json()
-    return figure

@@ -1,9 +1,11 @@
 """Content of a front figure, printed or in a browser, and the meaning of its marks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+
+from optuna.trial import FrozenTrial
 
 from faqnas_optuna.config import ErrorEstimate, Score
 from faqnas_optuna.study.records import Candidate
@@ -90,23 +92,34 @@ class FrontPlot:
     """Confidence level of the certificate of a race; None for a search."""
     majority_error: float | None = None
     """Validation error of always answering the most frequent class; None if unknown."""
+    band: Sequence[tuple[float, float, float]] = ()
+    """Points (cost, lowest possible error, certain error) at which the band around the best front of a race changes.
+
+    Empty for a search. The best front of the race lies within the band, with the confidence of the certificate.
+    """
+    omitted: int = 0
+    """Number of circuits off the front that are not drawn."""
 
     @classmethod
-    def of(cls, state: SearchState, confirmed: Mapping[str, ConfirmedError] | None) -> Self:
-        """Return the figure's content for a study and the confirmed errors of its circuits by digest."""
+    def of(cls, state: SearchState, confirmed: Mapping[str, ConfirmedError] | None, *, limit: int | None = None) -> Self:
+        """Return the figure's content for a study and the confirmed errors of its circuits by digest.
+
+        Args:
+            limit: Maximum number of circuits off the front that are drawn; None to draw all of them.
+        """
         search = state.study
         config = search.config
         front = state.front
-        front_circuits = {candidate.record.circuit for candidate in front}
-        dominated = [candidate for candidate in state.candidates if candidate.record.circuit not in front_circuits]
+        # Sorted by digest, since trial numbers depend on the timing of the workers: equal results give equal files. As digests
+        # are random, the first ones are a random sample.
+        others = sorted(state.by_circuit.keys() - {candidate.record.circuit for candidate in front})
         cost = config.cost_name if config.device else f"{config.flops} FLOPs"
         majority_score = search.description.majority_score
         race = search.description.race
         return cls(
             title=f"{search.name}: {len(front)} of {len(state.by_circuit)} circuits are on the front ({cost})",
             front=front,
-            # Sorted by digest, since trial numbers depend on the timing of the workers: equal results give equal files.
-            dominated=sorted(dominated, key=lambda candidate: candidate.record.circuit),
+            dominated=state.candidates_of(others[:limit]),
             repeats=config.training.repeats,
             confirmed=confirmed or {},
             score=config.score,
@@ -115,6 +128,8 @@ class FrontPlot:
             is_pooled=config.search.front is ErrorEstimate.POOLED,
             level=race.level if race else None,
             majority_error=None if majority_score is None else 1 - majority_score,
+            band=_race_band(state.by_circuit.values()) if race else (),
+            omitted=0 if limit is None else max(len(others) - limit, 0),
         )
 
     @property
@@ -157,25 +172,12 @@ class FrontPlot:
         return candidate.val_error_interval(self.score, self.repeats)
 
     @property
-    def band(self) -> list[tuple[float, float, float]]:
-        """Points (cost, lowest possible error, certain error) at which the band around the best front changes.
-
-        Empty for a search. The best front of the race lies within the band, with the confidence of the certificate.
-        """
-        raced = [(candidate.cost, candidate.race) for candidate in (*self.front, *self.dominated) if candidate.race]
-        by_cost = {cost: (1 - race.possible, 1 - race.certain) for cost, race in raced}
-        highest = max(by_cost, default=0.0)
-        points: list[tuple[float, float, float]] = []
-        for cost in sorted(by_cost):
-            if not points or points[-1][1:] != by_cost[cost] or cost == highest:
-                points.append((cost, *by_cost[cost]))
-        return points
-
-    @property
     def dominated_name(self) -> str:
         """Legend entry for the circuits off the front."""
         # In a race, a circuit with few trainings may have a lower mean error than the front by chance.
-        return DOMINATED_NAME if self.level is None else "other circuits"
+        name = DOMINATED_NAME if self.level is None else "other circuits"
+        drawn = len(self.dominated)
+        return f"{name} ({drawn:,} of {drawn + self.omitted:,})" if self.omitted else name
 
     @property
     def band_name(self) -> str:
@@ -200,6 +202,17 @@ class FrontPlot:
             rotated = all(candidate.effective_gates.effective_angles for candidate in circuits)
             return " or ".join(["no effective entangler"] * (not entangled) + ["no effective rotation"] * (not rotated))
         return str(mark)
+
+
+def _race_band(trials: Iterable[FrozenTrial]) -> list[tuple[float, float, float]]:
+    """Return the band of a race from its trials (see `FrontPlot.band`)."""
+    by_cost = {trial.values[0]: (1 - trial.user_attrs["possible"], 1 - trial.user_attrs["certain"]) for trial in trials}
+    highest = max(by_cost, default=0.0)
+    band: list[tuple[float, float, float]] = []
+    for cost in sorted(by_cost):
+        if not band or band[-1][1:] != by_cost[cost] or cost == highest:
+            band.append((cost, *by_cost[cost]))
+    return band
 
 
 def points(candidates: list[Candidate]) -> tuple[list[float], list[float]]:

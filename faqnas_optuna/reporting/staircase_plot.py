@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.matplotlib_front import legend_below, prepare, styled
-from faqnas_optuna.reporting.plotly_front import check_plot_file, layout, write_figure
+from faqnas_optuna.reporting.plain_figures import PlainFigure, front_layout
+from faqnas_optuna.reporting.plotly_front import as_plotly, check_plot_file, write_figure
 from faqnas_optuna.reporting.sizes import Form, Size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as PrintedFigure
-    from plotly.graph_objects import Figure
 
 # Okabe and Ito's colours, which remain distinct with colour vision deficiencies.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
@@ -55,7 +55,7 @@ def write_staircase_plot(
     """
     check_plot_file(path, size)
     if path.suffix.lower() == ".html":
-        write_figure(_interactive(staircases, axes, band_name), path, description)
+        write_figure(as_plotly(staircase_figure(staircases, axes, band_name)), path, description)
     else:
         write_figure(_printed(staircases, axes, size or Size.PAGE, band_name), path, description, size)
 
@@ -94,37 +94,41 @@ def draw_staircases(
     return handles
 
 
-def _interactive(staircases: Sequence[Staircase], plot: FrontPlot, band_name: str) -> "Figure":
-    import plotly.graph_objects as go
+def staircase_figure(staircases: Sequence[Staircase], axes: FrontPlot, band_name: str) -> PlainFigure:
+    """Return a figure of staircases for browsers; see `write_staircase_plot` for the arguments."""
+    traces = [
+        trace for index, staircase in enumerate(staircases) for trace in _traces(staircase, axes, COLOURS[index % len(COLOURS)])
+    ]
+    return {"data": traces, "layout": front_layout(axes, title="; ".join(filter(None, (axes.title, band_name))))}
 
-    figure = go.Figure()
-    for index, staircase in enumerate(staircases):
-        colour = COLOURS[index % len(COLOURS)]
-        # Plotly has no opacity for a fill alone.
-        red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-        edge: dict[str, Any] = {
-            "mode": "lines",
-            "line": {"shape": "hv", "width": 0},
-            "hoverinfo": "skip",
-            "showlegend": False,
-            # A click on the legend hides a line and its band.
-            "legendgroup": staircase.name,
-        }
-        costs, lowest, highest = staircase.band
-        figure.add_scatter(x=costs, y=lowest, **edge)
-        fill = f"rgba({red}, {green}, {blue}, {BAND_OPACITY})"
-        figure.add_scatter(x=costs, y=highest, fill="tonexty", fillcolor=fill, **edge)
-        figure.add_scatter(
-            x=staircase.costs,
-            y=staircase.errors,
-            name=staircase.name,
-            legendgroup=staircase.name,
-            mode="lines",
-            line={"shape": "hv", "width": 2, "color": colour},
-            hovertemplate=(
-                f"{staircase.name}<br>%{{x:{',' if plot.is_by_flops else '.4f'}}} {plot.cost_name}"
-                "<br>error %{y:.3f}<extra></extra>"
-            ),
-        )
-    layout(figure, plot, title="; ".join(filter(None, (plot.title, band_name))))
-    return figure
+
+def _traces(staircase: Staircase, axes: FrontPlot, colour: str) -> list[dict[str, Any]]:
+    """Return the edges of a staircase's band, and its line."""
+    # Plotly has no opacity for a fill alone.
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    costs, lowest, highest = staircase.band
+    edge = {
+        "type": "scatter",
+        "x": costs,
+        "mode": "lines",
+        "line": {"shape": "hv", "width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        # A click on the legend hides a line and its band.
+        "legendgroup": staircase.name,
+    }
+    line = {
+        "type": "scatter",
+        "x": staircase.costs,
+        "y": staircase.errors,
+        "name": staircase.name,
+        "legendgroup": staircase.name,
+        "mode": "lines",
+        "line": {"shape": "hv", "width": 2, "color": colour},
+        "hovertemplate": (
+            f"{staircase.name}<br>%{{x:{',' if axes.is_by_flops else '.4f'}}} {axes.cost_name}"
+            "<br>error %{y:.3f}<extra></extra>"
+        ),
+    }
+    fill = f"rgba({red}, {green}, {blue}, {BAND_OPACITY})"
+    return [{**edge, "y": lowest}, {**edge, "y": highest, "fill": "tonexty", "fillcolor": fill}, line]

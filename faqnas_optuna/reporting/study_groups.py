@@ -15,9 +15,10 @@ from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.reporting.attainment import Floats, attainment_surface
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION, check_successful, provenance
 from faqnas_optuna.reporting.front_plot import FrontPlot
+from faqnas_optuna.reporting.plain_figures import PlainFigure
 from faqnas_optuna.reporting.report import Block
 from faqnas_optuna.reporting.sizes import Size
-from faqnas_optuna.reporting.staircase_plot import Staircase, write_staircase_plot
+from faqnas_optuna.reporting.staircase_plot import Staircase, staircase_figure, write_staircase_plot
 from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.pareto import log_hypervolume
@@ -182,17 +183,26 @@ def write_groups_plot(groups: Sequence[StudyGroup], path: Path, *, size: Size | 
     Raises:
         OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
     """
+    studies = {state.study.name: provenance(state.study) for group in groups for state in group.states}
+    staircases, axes, band_name = _drawing(groups)
+    write_staircase_plot(staircases, axes, path, size=size, band_name=band_name, description=json.dumps({"studies": studies}))
+
+
+def groups_figure(groups: Sequence[StudyGroup]) -> PlainFigure:
+    """Return the figure of `write_groups_plot` for a browser."""
+    return staircase_figure(*_drawing(groups))
+
+
+def _drawing(groups: Sequence[StudyGroup]) -> tuple[list[Staircase], FrontPlot, str]:
+    """Return the staircases of groups, their axes, and the meaning of their bands."""
     states = [state for group in groups for state in group.states]
     title = f"fronts of {len(states):,} {'study' if len(states) == 1 else 'studies'}"
     has_bands = any(len(group.states) > 1 for group in groups)
     end = max(float(front[:, 0].max()) for group in groups for front in group.fronts)
-    write_staircase_plot(
+    return (
         [staircase(group.name, group.fronts, end) for group in groups],
-        replace(FrontPlot.of(states[0], None), title=title),
-        path,
-        size=size,
-        band_name=BANDS if has_bands else "",
-        description=json.dumps({"studies": {state.study.name: provenance(state.study) for state in states}}),
+        replace(FrontPlot.of(states[0], None, limit=0), title=title),
+        BANDS if has_bands else "",
     )
 
 

@@ -11,6 +11,7 @@ from optuna import Study
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import TrialState
 from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.engine import Connection
 
 from faqnas_optuna.storage.opening import backend
 from faqnas_optuna.storage.optuna_internals import (
@@ -70,13 +71,27 @@ def replace_trials(
         _insert(connection, PARAMS, _param_rows(trials, ids, distributions))
         _insert(connection, VALUES, _value_rows(trials, ids))
         _insert(connection, USER_ATTRS, _attribute_rows(trials, ids))
-        is_replaced = STUDY_USER_ATTRS.c.key.in_(list(attributes))
-        connection.execute(delete(STUDY_USER_ATTRS).where(STUDY_USER_ATTRS.c.study_id == study_id, is_replaced))
-        rows = ({"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items())
-        _insert(connection, STUDY_USER_ATTRS, rows)
+        replace_attributes(connection, study_id, attributes)
 
 
-def _insert(connection: Any, table: Table, rows: Iterator[dict[str, Any]] | Iterable[dict[str, Any]]) -> None:
+def replace_attributes(connection: Connection, study_id: int, attributes: Mapping[str, Any]) -> None:
+    """Set user attributes of a study within a transaction."""
+    columns = STUDY_USER_ATTRS.c
+    connection.execute(delete(STUDY_USER_ATTRS).where(columns.study_id == study_id, columns.key.in_(list(attributes))))
+    insert_attributes(connection, STUDY_USER_ATTRS, study_id, attributes)
+
+
+def insert_attributes(connection: Connection, table: Table, study_id: int, attributes: Mapping[str, Any]) -> None:
+    """Insert attributes of a study, which it does not have yet, within a transaction.
+
+    Args:
+        table: `STUDY_USER_ATTRS` or `STUDY_SYSTEM_ATTRS`.
+    """
+    rows = ({"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items())
+    _insert(connection, table, rows)
+
+
+def _insert(connection: Connection, table: Table, rows: Iterator[dict[str, Any]] | Iterable[dict[str, Any]]) -> None:
     """Insert rows in portions."""
     remaining = iter(rows)
     while portion := [*islice(remaining, ROWS_AT_ONCE)]:

@@ -8,6 +8,8 @@
 | `resumed`            | list of `Resumption`            | `resume`                                                | study |
 | `versions:DIGEST`    | versions by package             | a worker with other versions than the description's     | none  |
 | `experiment`         | `Picked`                        | `experiment`, in a confirmation that is complete        | none  |
+| `plots`              | extent of the stored plots      | a worker that finds the plots outdated; `race`          | none  |
+| `dashboard:…`        | plots (optuna-dashboard's)      | as `plots`, in one transaction                          | none  |
 | `study:metric_names` | names of objectives (Optuna's)  | creation of the study                                   | study |
 
 Each entry is a separate study attribute in JSON, so that writing one cannot damage another. `generation:N` is written only
@@ -19,7 +21,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -38,6 +40,7 @@ from faqnas_optuna.data.loading import Files
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
 from faqnas_optuna.storage.bulk_trials import NewTrial, replace_trials
+from faqnas_optuna.storage.plots import replace_plots
 from faqnas_optuna.storage.trial_statements import UNREADABLE
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop
@@ -48,6 +51,7 @@ STOP = "stop"
 RESUMED = "resumed"
 CLOSED_PREFIX = "generation:"
 VERSIONS_PREFIX = "versions:"
+PLOTS = "plots"
 EXPERIMENT = "experiment"
 
 
@@ -316,17 +320,16 @@ class StudyMetadata:
 
     def closed_generations(self) -> list[ClosedGeneration]:
         """Return the closed generations, sorted by number."""
+        return [closed for closed, _ in self.timed_generations()]
+
+    def timed_generations(self) -> list[tuple[ClosedGeneration, str]]:
+        """Return the closed generations, sorted by number, each with the time in UTC at which it was closed."""
         generations = []
         for name, entry in self._with_prefix(CLOSED_PREFIX).items():
             with self._report_damage(name):
-                generations.append(_CLOSED.validate_python({k: v for k, v in entry.items() if k != "closed_at"}))
-        return sorted(generations, key=lambda closed: closed.generation)
-
-    def closing_times(self) -> dict[int, str]:
-        """Return the time in UTC at which each closed generation was closed, by number."""
-        with self._report_damage(CLOSED_PREFIX):
-            entries = self._with_prefix(CLOSED_PREFIX).values()
-            return {int(entry["generation"]): _check_time(entry["closed_at"]) for entry in entries}
+                closed = _CLOSED.validate_python({k: v for k, v in entry.items() if k != "closed_at"})
+                generations.append((closed, _check_time(entry["closed_at"])))
+        return sorted(generations, key=lambda timed: timed[0].generation)
 
     def close(self, closed: ClosedGeneration, *, at: str) -> None:
         """Write a closed generation.
@@ -335,6 +338,20 @@ class StudyMetadata:
             at: Present time in UTC.
         """
         self._write(f"{CLOSED_PREFIX}{closed.generation}", {**asdict(closed), "closed_at": at})
+
+    def plotted_extent(self) -> int:
+        """Return the number of closed generations of a search, or of trainings of a race, in the stored plots."""
+        extent = self._read(PLOTS)
+        with self._report_damage(PLOTS):
+            return int(extent or 0)
+
+    def store_plots(self, plots: Mapping[str, str], *, extent: int) -> None:
+        """Replace the plots that optuna-dashboard displays, and the `plotted_extent`, in one transaction.
+
+        Args:
+            plots: Plots as Plotly's JSON, by id.
+        """
+        replace_plots(self._study, plots, {PLOTS: extent})
 
     def stop(self) -> Stop | None:
         """Return when and why the study has stopped; None while it runs."""
@@ -406,6 +423,17 @@ def our_studies(storage: BaseStorage) -> dict[str, bool]:
     # The attributes are not interpreted: a damaged study is reported when it is loaded, and must not hide the others.
     texts = texts_of_all_studies(storage, (DESCRIPTION, STOP))
     return {name: _has_stopped(texts[name].get(STOP)) for name in sorted(texts) if DESCRIPTION in texts[name]}
+
+
+def confirmed_searches(storage: BaseStorage) -> dict[str, tuple[str, str]]:
+    """Return the name of the search that each confirmation is of, and when that was created, by name of the confirmation."""
+    searches = {}
+    for name, texts in sorted(texts_of_all_studies(storage, (DESCRIPTION,)).items()):
+        # Other studies have no plan, and damaged ones must not hide the others.
+        with suppress(*UNREADABLE):
+            plan = json.loads(texts[DESCRIPTION])["confirms"]
+            searches[name] = (str(plan["study"]), str(plan["created"]))
+    return searches
 
 
 def _has_stopped(text: str | None) -> bool:

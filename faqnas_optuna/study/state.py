@@ -37,6 +37,8 @@ class StudyState(ABC):
         self.study = study
         self.has_stopped = False
         """True if this process knows that the study has stopped."""
+        self.closed = 0
+        """Number of generations that this process knows to be closed; a confirmation has none."""
         self.successful = 0
         """Number of successful trials with a result."""
         self.failed = 0
@@ -158,15 +160,13 @@ class SearchState(StudyState):
         """Number of successful trials of each generation."""
         self.circuits: defaultdict[int, dict[str, Point]] = defaultdict(dict)
         """Values of the circuits of each generation, by digest."""
-        self.closed = 0
-        """Number of generations that this process knows to be closed."""
         self.reused = 0
         """Number of trials that reused a training."""
         self.best_score: float | None = None
         """Highest score on the validation part, by the study's kind of score."""
         self._front: list[str] = []
-        self._pooled: tuple[int, list[Candidate]] = (0, [])
-        """All circuits with pooled errors, and the number of finished trials from which these were computed.
+        self._pooled: tuple[int, dict[str, Candidate]] = (0, {})
+        """All circuits with pooled errors by digest, and the number of finished trials from which these were computed.
 
         The computation takes about 0.1 s.
         """
@@ -191,11 +191,16 @@ class SearchState(StudyState):
     @property
     def candidates(self) -> list[Candidate]:
         """Distinct circuits of the search, with the errors by which the front is selected; each with its first trial."""
+        return self.candidates_of(self.by_circuit)
+
+    def candidates_of(self, circuits: Iterable[str]) -> list[Candidate]:
+        """Return circuits, given by their digests, as `candidates` does."""
         if self.study.config.search.front is ErrorEstimate.TRAINED:
-            return self._as_trained(self.by_circuit)
+            return self._as_trained(circuits)
         if self._pooled[0] != self._n_read:
-            self._pooled = (self._n_read, _pooled(self._as_trained(self.by_circuit)))
-        return self._pooled[1]
+            pooled = _pooled(self._as_trained(self.by_circuit))
+            self._pooled = (self._n_read, dict(zip(self.by_circuit, pooled, strict=True)))
+        return [self._pooled[1][circuit] for circuit in circuits]
 
     def _as_trained(self, circuits: Iterable[str]) -> list[Candidate]:
         """Return candidates with the errors of their own trainings, for digests of circuits."""

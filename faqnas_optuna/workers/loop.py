@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, PlatformError
+from faqnas_optuna.reporting.stored_plots import store_plots
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
 from faqnas_optuna.storage.heartbeats import beating
 from faqnas_optuna.storage.opening import backend, disconnect, study_lock
@@ -85,6 +86,8 @@ class StudyWorker:
         self._signals = signals
         self._database_timeout_s = database_timeout_s
         self._next_giving_up = 0.0
+        self._plotted = (0, False)
+        """Number of closed generations, and whether the study had stopped, when this worker last checked the plots."""
         self._has_warned_of_gaps = False
         if evaluate is None and not signals.first:
             # Import and compile now, so that the first trial does not include that time.
@@ -100,9 +103,19 @@ class StudyWorker:
             self._give_up_stale_trials()
             self.state.refresh()
             self._warn_of_gaps()
-            return self.study.advance(self.state)
+            action = self.study.advance(self.state)
+            self._store_plots()
+            return action
 
         return self._patiently(take_in)
+
+    def _store_plots(self) -> None:
+        """Store the plots of the study if they lack a generation that was closed since this worker last checked."""
+        # Checked when the study has stopped too: the worker that closed the last generation may have died before it drew it.
+        reached = (self.state.closed, self.state.has_stopped)
+        if reached != self._plotted:
+            store_plots(self.study, lambda: self.state)
+            self._plotted = reached
 
     def _warn_of_gaps(self) -> None:
         """Log once that trials of the study, or their attributes, were deleted from the database."""

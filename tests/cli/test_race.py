@@ -15,7 +15,7 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.dashboard.pages import study_page
-from faqnas_optuna.dashboard.watching import StudyWatcher
+from faqnas_optuna.dashboard.watching import StudyView, StudyWatcher
 from faqnas_optuna.data.resplits import Resplits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.reporting.families import Family, Standing, Verdict
@@ -252,11 +252,13 @@ def test_a_page_shows_the_latest_result(small: CliHere) -> None:
     race(small, "--trainings", "400")
     watcher = StudyWatcher(open_storage("sqlite:///faqnas.db"))
     first = watcher.study("iris.race")
+    assert isinstance(first, StudyView)
     page = study_page(first, path="/study/iris.race")
     assert "certified within" in page and "With 95 % confidence, no circuit of the space" in page
     assert "generations" not in page and "hypervolume" not in first.figures
     race(small, "--within", "0.2")
     second = watcher.study("iris.race")
+    assert isinstance(second, StudyView)
     assert second.status["race"]["epsilon"] <= 0.2 < first.status["race"]["epsilon"]
     candidates = {candidate.trial: candidate for candidate in second.front}
     for trial in trials_of():

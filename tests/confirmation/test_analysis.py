@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import stats
 
-from faqnas_optuna.confirmation.analysis import comparison_message, confirmation_document
+from faqnas_optuna.confirmation.analysis import comparison_message, confirmation_document, is_significant
 from faqnas_optuna.confirmation.baselines import Baseline, Model
 from faqnas_optuna.confirmation.opening import search_of
 from faqnas_optuna.confirmation.plan import ConfirmationBudget, Training
@@ -179,6 +179,7 @@ def test_of_one_seed_nothing_is_said_that_needs_several(replay: Replay) -> None:
             assert network["test_accuracy_std"] is network["test_accuracy_interval"] is None
         for control in entry["controls"]:
             assert {control[name] for name in ("difference", "difference_interval", "p", "p_holm", "rank_biserial")} == {None}
+            assert not is_significant(control)
     assert document["trainings"] == {"needed": 45, "done": 17, "running": 0, "waiting": 0, "failed": 0}
 
 

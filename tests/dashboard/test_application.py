@@ -17,20 +17,33 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import optuna
+import optuna_dashboard
 import pytest
 
+from faqnas_optuna.config import FlopsCounter
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.dashboard import server
 from faqnas_optuna.dashboard.application import make_dashboard
 from faqnas_optuna.dashboard.watching import Shared
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.reporting.stored_plots import store_plots
+from faqnas_optuna.reporting.study_groups import group_studies, groups_figure
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.search import Search, create
+from faqnas_optuna.study.search import Search, create, load
 from faqnas_optuna.study.state import read_state
 from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, run_trials, small_config
 from tests.support.crew import wait_until
 from tests.support.databases import PostgresServer
+
+
+class SilentHandler(WSGIRequestHandler):
+    """Handler that does not log requests."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @contextmanager
@@ -63,7 +76,8 @@ def send_request(url: str, method: str = "GET", **headers: str) -> tuple[int, ht
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_S)
     try:
-        connection.request(method, parts.path or "/", headers={name.replace("_", "-"): text for name, text in headers.items()})
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, target, headers={name.replace("_", "-"): text for name, text in headers.items()})
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     finally:
@@ -114,6 +128,64 @@ def test_a_study_without_a_trial_says_so(address: str, new_search: Callable[...,
     assert "No trial has succeeded yet" in get(f"{address}/study/young")
 
 
+def test_the_fronts_of_several_studies_are_drawn_as_by_the_command(
+    address: str, new_search: Callable[..., Search], storage_url: str
+) -> None:
+    for number in (1, 2):
+        run_trials(new_search(small_config(seed=number), name=f"iris-{number}"), 4, cheap_values)
+    names = ["iris", "iris-1", "iris-2"]
+    for group_by, groups in (("", ["all studies"]), ("study", names), ("seed", ["seed 0", "seed 1", "seed 2"])):
+        page = get(f"{address}/fronts?study=iris&study=iris-1&study=iris-2&study=iris&group-by={group_by}")
+        figure = json.loads(page.partition('data-figure="fronts">')[2].partition("</script>")[0])
+        states = [read_state(load(open_storage(storage_url), name)) for name in names]
+        drawn = groups_figure(group_studies(states, group_by or None))
+        assert figure["data"] == json.loads(json.dumps(drawn["data"]))
+        assert [trace["name"] for trace in figure["data"] if "name" in trace] == groups
+        assert all(f"<td>{group}</td>" in page for group in groups)
+        assert all(f'<a href="./study/{name}">{name}</a>' in page for name in names)
+        assert f'<option value="{group_by}" selected>' in page
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ("", 400, "no study is chosen; tick studies in the list"),
+        ("?", 400, "no study is chosen"),
+        ("?study=nope", 404, "there is no study &#x27;nope&#x27;"),
+        ("?study=iris&study=nope", 404, "there is no study &#x27;nope&#x27;"),
+        ("?study=", 400, "a study&#x27;s name has 1 to 100 letters"),
+        ("?study=%3Cscript%3E", 400, "it is &#x27;&lt;script&gt;&#x27;"),
+        ("?study=%FF", 400, "a study&#x27;s name has 1 to 100 letters"),
+        (
+            "?study=iris&group-by=sead",
+            400,
+            "&#x27;sead&#x27; is not a setting of these studies: did you mean &#x27;seed&#x27;?",
+        ),
+        ("?study=iris&group-by=seed&group-by=study", 400, "one group-by=SETTING"),
+        ("?study=iris&by=seed", 400, "the address has other settings than study=NAME"),
+        ("?study=iris&study=young", 400, "study &#x27;young&#x27; has no successful trial"),
+        ("?study=iris&study=counted", 400, "one plot needs one cost and one score"),
+    ],
+)
+def test_a_bad_address_of_fronts_is_explained(
+    address: str, new_search: Callable[..., Search], query: str, status: int, message: str
+) -> None:
+    new_search(name="young")
+    run_trials(new_search(small_config(flops=FlopsCounter.ANALYTIC), name="counted"), 4, cheap_values)
+    answered, _, body = send_request(f"{address}/fronts{query}")
+    assert answered == status
+    assert message in body.decode() and b"<script>" not in body and b"Traceback" not in body
+
+
+def test_a_confirmation_has_no_front_to_plot(confirmed: Confirmation, storage_url: str) -> None:
+    with served(storage_url) as address:
+        status, _, body = send_request(f"{address}/fronts?study=iris.confirm")
+        assert (status, b"has no front: it confirms circuits of" in body) == (400, True)
+        page = get(address)
+        assert 'value="iris"' in page and 'value="iris.confirm"' not in page
+        assert "<h1>iris.confirm</h1>" in get(f"{address}/study/iris.confirm")
+
+
 @pytest.mark.parametrize("name", ["nope", "a/b", "%3Cscript%3E", "", "%FF", "iris/"])
 def test_an_unknown_study_is_not_found(address: str, name: str) -> None:
     status, _, body = send_request(f"{address}/study/{name}")
@@ -154,6 +226,24 @@ def test_every_trial_is_in_optuna_dashboard(address: str) -> None:
     assert study["objective_names"] == ["quantum FLOPs", "validation error"]
 
 
+def test_plain_optuna_dashboard_has_the_stored_plots(search_of_eight: Search, storage_url: str) -> None:
+    state = read_state(search_of_eight)
+    search_of_eight.advance(state)
+    store_plots(search_of_eight, lambda: state)
+    with make_server("127.0.0.1", 0, optuna_dashboard.wsgi(storage_url), handler_class=SilentHandler) as plain:
+        thread = threading.Thread(target=plain.serve_forever)
+        thread.start()
+        study = json.loads(get(f"http://127.0.0.1:{plain.server_port}/api/studies/1?after=0"))
+        plain.shutdown()
+        thread.join(timeout=TIMEOUT_S)
+    plots = {plot["id"]: json.loads(plot["graph_object"]) for plot in study["plotly_graph_objects"]}
+    assert plots.keys() == {"faqnas-front", "faqnas-hypervolume"}
+    *_, front = plots["faqnas-front"]["data"]
+    assert list(zip(front["x"], front["y"], strict=True)) == [(one.cost, one.val_error) for one in state.front]
+    assert plots["faqnas-front"]["layout"]["xaxis"]["type"] == "log"
+    assert plots["faqnas-hypervolume"]["data"][0]["y"][-1] == pytest.approx(state.hypervolume)
+
+
 @pytest.mark.parametrize("path", ["/dashboard", "/dashboard/studies/1"])
 def test_optuna_dashboard_leads_back(address: str, path: str) -> None:
     # A cached page must not be used instead: the request is conditional.
@@ -174,7 +264,7 @@ def test_nothing_can_be_changed_from_the_page(address: str, method: str) -> None
     assert len(json.loads(get(f"{address}/api/studies"))["study_summaries"]) == 1
 
 
-@pytest.mark.parametrize("path", ["/", "/study/iris", "/dashboard", "/assets/page.js"])
+@pytest.mark.parametrize("path", ["/", "/study/iris", "/fronts?study=iris", "/dashboard", "/assets/page.js"])
 def test_head_is_answered_without_a_body(address: str, path: str) -> None:
     status, headers, body = send_request(address + path, "HEAD")
     assert (status, body) == (200, b"")
@@ -232,7 +322,8 @@ def test_a_connection_on_which_nothing_happens_is_closed(
 
 
 def is_away(address: str) -> bool:
-    statuses = {send_request(address + path)[0] for path in ("/", "/study/iris", "/api/studies", "/api/studies/1")}
+    paths = ("/", "/study/iris", "/fronts?study=iris", "/api/studies", "/api/studies/1")
+    statuses = {send_request(address + path)[0] for path in paths}
     return statuses == {503}
 
 
@@ -336,10 +427,12 @@ def test_its_end_may_come_before_it_is_woken_for_it(
 PROGRAM = """
 import sys
 from faqnas_optuna.dashboard.application import make_dashboard
+from faqnas_optuna.reporting.stored_plots import store_plots
+from faqnas_optuna.reporting.study_groups import group_studies, groups_figure
 from faqnas_optuna.storage.opening import open_storage
 with make_dashboard(open_storage(sys.argv[1]), host="127.0.0.1", port=0) as server:
-    for path in ("/", "/study/iris", "/assets/plotly.js", "/assets/page.js", "/study/nope"):
-        environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "HTTP_HOST": "localhost", "QUERY_STRING": ""}
+    for path in ("/", "/study/iris", "/fronts", "/assets/plotly.js", "/assets/page.js", "/study/nope"):
+        environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "HTTP_HOST": "localhost", "QUERY_STRING": "study=iris"}
         statuses = []
         b"".join(server.application(environ, lambda status, headers: statuses.append(status)))
         assert statuses in (["200 OK"], ["404 Not Found"]), (path, statuses)

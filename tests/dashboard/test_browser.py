@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.dashboard.application import make_dashboard
 from faqnas_optuna.dashboard.filters import Environ, StartResponse, answer
 from faqnas_optuna.dashboard.server import DashboardServer
+from faqnas_optuna.reporting.stored_plots import store_plots
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
@@ -96,10 +98,10 @@ def chromium(profile: Path) -> Callable[..., str]:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
 
-    def run(url: str, *options: str, seconds: int = 10) -> str:
+    def run(url: str, *options: str, seconds: int = 10, width: int = 1200) -> str:
         fixed = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
         small = ("--disable-extensions", "--disable-component-extensions-with-background-pages")
-        own = (f"--user-data-dir={profile}", f"--virtual-time-budget={1000 * seconds}", "--window-size=1200,1600")
+        own = (f"--user-data-dir={profile}", f"--virtual-time-budget={1000 * seconds}", f"--window-size={width},1600")
         process = subprocess.Popen(
             [str(CHROMIUM), *fixed, *small, *own, *options, url],
             stdout=subprocess.PIPE,
@@ -126,14 +128,21 @@ def browse(chromium: Callable[..., str]) -> Browse:
     return lambda url, **settings: Tree(chromium(url, "--dump-dom", **settings)).root
 
 
-@pytest.fixture
-def server(search_of_eight: Search, storage_url: str) -> Iterator[DashboardServer]:
+@contextmanager
+def serving(storage_url: str) -> Iterator[DashboardServer]:
+    """Yield a running dashboard of a database."""
     with make_dashboard(open_storage(storage_url), host="127.0.0.1", port=0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
         server.shutdown()
         thread.join(timeout=TIMEOUT_S)
+
+
+@pytest.fixture
+def server(search_of_eight: Search, storage_url: str) -> Iterator[DashboardServer]:
+    with serving(storage_url) as server:
+        yield server
 
 
 def address(server: DashboardServer, path: str) -> str:
@@ -283,6 +292,8 @@ def test_under_the_path_of_a_proxy_our_pages_work_and_the_others_are_not_offered
     (note,) = page.find("p", id="prefix")
     assert "hidden" not in note.attributes and "serve it at the root of a host name or port" in note.words
     overview = browse(address(server, "/hub/studies/"))
+    (form,) = overview.find("form")
+    assert form.attributes["action"] == "./fronts"
     assert [link.attributes["href"] for link in overview.find("a")] == ["./study/iris"]
 
 
@@ -291,6 +302,73 @@ def test_without_a_proxy_the_way_to_optuna_dashboard_is_there(browse: Browse, se
     assert [link.attributes["href"] for link in page.find("a")] == ["./study/iris", "./dashboard/studies/1"]
     (note,) = page.find("p", id="prefix")
     assert "hidden" in note.attributes
+
+
+def test_optuna_dashboard_draws_the_stored_plots(browse: Browse, server: DashboardServer, search_of_eight: Search) -> None:
+    state = read_state(search_of_eight)
+    search_of_eight.advance(state)
+    store_plots(search_of_eight, lambda: state)
+    page = browse(address(server, "/dashboard/studies/1"), seconds=20)
+    dominated, front = points(page, "user-defined-plot:faqnas-front")
+    assert (len(front), len(dominated)) == (len(state.front), len(state.by_circuit) - len(state.front))
+    costs = [math.log(candidate.cost) for candidate in state.front]
+    share = [(x - front[0][0]) / (front[-1][0] - front[0][0]) for x, _ in front]
+    assert share == pytest.approx([(one - costs[0]) / (costs[-1] - costs[0]) for one in costs], abs=0.01)
+    assert [len(trace) for trace in points(page, "user-defined-plot:faqnas-hypervolume")] == [2]
+
+
+TICK = """
+if (location.pathname === "/") {
+  for (const name of ["iris", "other"]) document.querySelector(`input[value=${name}]`).click();
+  // The list was updated twice by then, and the growing study has another number of trials.
+  setTimeout(() => document.querySelector("#overlay button").click(), 13000);
+}
+"""
+"""Script that ticks two studies, and sends the form later."""
+
+
+def test_ticked_studies_stay_ticked_while_the_list_changes_and_are_plotted_together(
+    browse: Browse, server: DashboardServer, new_search: Callable[..., Search]
+) -> None:
+    other = new_search(small_config(seed=1), name="other")
+    run_trials(other, 4, cheap_values)
+    run_trials(new_search(small_config(seed=2), name="third"), 4, cheap_values)
+    asked: list[str] = []
+    inner = server.application
+
+    def growing(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/":
+            run_trials(other, 1, cheap_values)
+        if environ["PATH_INFO"] == "/fronts":
+            asked.append(environ["QUERY_STRING"])
+        return inner(environ, start_response)
+
+    server.application = growing
+    probe(server, TICK)
+    page = browse(address(server, "/"), seconds=30)
+    assert asked[0] == "study=iris&study=other&group-by="
+    assert [heading.words for heading in page.find("h1")] == ["Fronts"]
+    (caption,) = page.find("figcaption")
+    assert caption.words == "fronts of 2 studies; lines: attained by half of the fronts; bands: by 25 % to 75 %"
+    (drawn,) = page.find("div", id="fronts")
+    # The line of the group, and the two edges of its band.
+    assert len([trace for trace in drawn.find("g", class_="trace") if trace.has("class_", "scatter")]) == 3
+    assert "all studies" in page.words and "third" not in page.words
+    (trouble,) = page.find("p", id="trouble")
+    assert trouble.words == ""
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_a_confirmation_fits_into_the_window(browse: Browse, confirmed: Confirmation, storage_url: str, width: int) -> None:
+    with serving(storage_url) as server:
+        probe(server, "setInterval(() => { document.body.dataset.wide = document.documentElement.scrollWidth; }, 200);")
+        page = browse(address(server, "/study/iris.confirm"), width=width)
+    (body,) = page.find("body")
+    # Chromium's window has a minimum width of 500 pixels. Only the tables scroll sideways.
+    assert int(body.attributes["data-wide"]) <= max(width, 500)
+    (picture,) = page.find("img")
+    assert picture.attributes["src"].startswith("data:image/svg+xml;base64,")
+    assert [heading.words for heading in page.find("h1")] == ["iris.confirm"]
 
 
 SHOWN = """

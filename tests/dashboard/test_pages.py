@@ -1,18 +1,31 @@
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
+import optuna
 import pytest
 
 from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.figure import write_confirmation_plot
+from faqnas_optuna.confirmation.plan import ConfirmationBudget
+from faqnas_optuna.confirmation.report import remarks
 from faqnas_optuna.confirmation.study import Confirmation
-from faqnas_optuna.dashboard.pages import message_page, overview_page, study_page
-from faqnas_optuna.dashboard.watching import Overview, StudyView, StudyWatcher
-from faqnas_optuna.errors import StudyMismatchError
+from faqnas_optuna.dashboard.pages import fronts_page, message_page, overview_page, study_page
+from faqnas_optuna.dashboard.watching import ConfirmationView, FrontsView, Overview, StudyView, StudyWatcher
+from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.reporting.report import Line
+from faqnas_optuna.reporting.sizes import Size
+from faqnas_optuna.reporting.text_tables import TextTable
+from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import batched
-from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.search import Search, load
+from faqnas_optuna.study.state import read_state
+from faqnas_optuna.workers.loop import StudyWorker
+from tests.conftest import confirm
 
 EVIL = "<script>alert(1)</script>"
 
@@ -40,7 +53,19 @@ class Tags(HTMLParser):
 
 @pytest.fixture
 def view(search_of_eight: Search) -> StudyView:
-    return StudyWatcher(batched(search_of_eight.study)).study("iris")
+    return search_view(StudyWatcher(batched(search_of_eight.study)), "iris")
+
+
+def search_view(watcher: StudyWatcher, name: str) -> StudyView:
+    view = watcher.study(name)
+    assert isinstance(view, StudyView)
+    return view
+
+
+def confirmation_view(watcher: StudyWatcher, name: str) -> ConfirmationView:
+    view = watcher.study(name)
+    assert isinstance(view, ConfirmationView)
+    return view
 
 
 def evil(view: StudyView) -> StudyView:
@@ -71,6 +96,31 @@ def test_whatever_a_list_or_a_message_says_is_text(view: StudyView) -> None:
         assert EVIL not in page
         assert len(scripts(page)) == 1
         assert EVIL in Tags(page).text
+
+
+def test_whatever_several_fronts_say_is_text() -> None:
+    table = TextTable(names=(EVIL,), numbers=(EVIL,), last=EVIL, rows=[(EVIL, EVIL, EVIL)])
+    view = FrontsView(studies=[EVIL], group_by=EVIL, blocks=[table, EVIL, Line(EVIL)], figure=f'["{EVIL}"]', is_running=True)
+    page = fronts_page(view, path="/fronts")
+    assert EVIL not in page
+    # The script of the page, Plotly, and the data.
+    assert len(scripts(page)) == 3
+    # Three headings, three cells, two sentences, the link, and the chosen setting.
+    assert Tags(page).text.count(EVIL) == 10
+    inputs = [attributes for tag, attributes in Tags(page).elements if tag == "input"]
+    assert inputs == [{"type": "hidden", "name": "study", "value": EVIL}]
+
+
+def test_whatever_a_confirmation_says_is_text(confirmed: Confirmation) -> None:
+    view = confirmation_view(StudyWatcher(batched(confirmed.study)), "iris.confirm")
+    assert view.document
+    circuits = [{**circuit, "effective": EVIL, "message": EVIL} for circuit in view.document["circuits"]]
+    status = {**view.status, "study": EVIL, "dataset": EVIL}
+    page = study_page(
+        replace(view, status=status, search=EVIL, document={**view.document, "circuits": circuits}), path="/study/iris.confirm"
+    )
+    assert EVIL not in page and len(scripts(page)) == 1
+    assert Tags(page).text.count(EVIL) == 4 + 2 * len(circuits)
 
 
 def test_the_figures_of_a_page_can_be_read_back(view: StudyView) -> None:
@@ -133,8 +183,7 @@ def test_an_empty_storage_tells_how_to_begin() -> None:
 
 
 def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Confirmation) -> None:
-    watched = StudyWatcher(batched(confirmed.study))
-    view = watched.study("iris")
+    view = search_view(StudyWatcher(batched(confirmed.study)), "iris")
     circuits = {entry["circuit"]: entry for entry in confirmation_document(confirmed)["circuits"]}
     assert view.confirmed.keys() == circuits.keys()
     page = Tags(study_page(view, path="/study/iris"))
@@ -143,8 +192,72 @@ def test_what_was_confirmed_stands_on_the_page_of_the_search(confirmed: Confirma
         assert f"{entry['test_accuracy']:.3f}{low:.3f} to {high:.3f}" in page.text
         assert view.confirmed[circuit].error == pytest.approx(1 - entry["test_accuracy"])
     assert "confirmed on the test part" in view.figures["front"]
-    with pytest.raises(StudyMismatchError, match="it confirms circuits of 'iris', and its results are on the page"):
-        watched.study("iris.confirm")
+
+
+def test_the_page_of_a_confirmation_shows_its_results(confirmed: Confirmation) -> None:
+    view = confirmation_view(StudyWatcher(batched(confirmed.study)), "iris.confirm")
+    page = study_page(view, path="/study/iris.confirm")
+    text = Tags(page).text
+    document = confirmation_document(confirmed)
+    needed = document["trainings"]["needed"]
+    assert f"{needed} of {needed} done, 0 running, 0 failed" in text
+    for circuit in document["circuits"]:
+        assert circuit["message"] in text and circuit["effective"] in text
+        for control in circuit["controls"]:
+            low, high = control["difference_interval"] or (None, None)
+            interval = "–" if low is None else f"{low:.3f} to {high:.3f}"
+            cells = (
+                f"{circuit['trial']}{control['model']}{control['test_accuracy']:.3f}{control['difference']:+z.3f}{interval}"
+                f"{control['p']:.3f}{control['p_holm']:.3f}{control['rank_biserial']:+z.2f}"
+            )
+            assert cells in text
+    for baseline in document["baselines"]:
+        assert f"{baseline['baseline']}{baseline['test_accuracy']:.3f}{baseline['parameters']}" in text
+    for remark in remarks(document):
+        assert remark in text
+    assert 'data-every="0"' in page
+
+
+def test_the_picture_of_a_confirmation_is_that_of_the_command(confirmed: Confirmation, tmp_path: Path) -> None:
+    view = confirmation_view(StudyWatcher(batched(confirmed.study)), "iris.confirm")
+    write_confirmation_plot(confirmation_document(confirmed), tmp_path / "drawn.svg", Size.COLUMN)
+    assert b64decode(view.picture.removeprefix("data:image/svg+xml;base64,")) == (tmp_path / "drawn.svg").read_bytes()
+
+
+def test_a_search_and_its_confirmations_are_linked_both_ways(confirmed: Confirmation, storage_url: str) -> None:
+    storage = batched(confirmed.study)
+    search = load(storage, "iris")
+    confirm(search, storage_url, read_state(search).front[:1], ConfirmationBudget(epochs=1, repeats=2), name="again")
+    watcher = StudyWatcher(storage)
+    links = list(Tags(study_page(watcher.study("iris"), path="/study/iris")).links())
+    assert {"../study/iris.confirm", "../study/again"} <= {*links}
+    for name in ("iris.confirm", "again"):
+        assert "../study/iris" in list(Tags(study_page(watcher.study(name), path=f"/study/{name}")).links())
+    # A later search of the same name is another one.
+    optuna.delete_study(study_name="iris", storage=storage)
+    page = study_page(watcher.study("again"), path="/study/again")
+    assert "../study/iris" not in list(Tags(page).links()) and "circuits of iris, which was deleted" in page
+
+
+def test_a_confirmation_is_shown_from_before_its_first_training(
+    search_of_eight: Search, storage_url: str, iris: DataSplits
+) -> None:
+    search = search_of_eight
+    confirmation = confirm(search, storage_url, read_state(search).front[:2], ConfirmationBudget(epochs=1, repeats=2))
+    watcher = StudyWatcher(batched(search.study))
+    page = study_page(watcher.study("iris.confirm"), path="/study/iris.confirm")
+    needed = len(confirmation.all_trainings())
+    assert "None of 2 circuits has been retrained yet." in page and f"0 of {needed} done" in page
+    assert 'data-every="3"' in page and f'<progress max="{needed}" value="0">' in page
+    worker = StudyWorker(confirmation, iris, Signals())
+    done = 0
+    # One training gives no interval, and its controls may have no results.
+    while done < needed - 1:
+        worker.look()
+        done += worker.run_trial()
+        page = study_page(watcher.study("iris.confirm"), path="/study/iris.confirm")
+        assert f"{done} of {needed} done, 0 running, 0 failed" in page
+    assert f"1 of {needed} trainings is not finished yet." in page
 
 
 def test_a_confirmation_is_in_the_overview(confirmed: Confirmation) -> None:

@@ -13,11 +13,13 @@ from sqlalchemy import event
 
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.reporting.stored_plots import store_plots
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import backend, batched, open_storage
 from faqnas_optuna.study.search import create
+from faqnas_optuna.study.state import read_state
 from faqnas_optuna.workers.loop import StudyWorker
-from tests.conftest import small_config
+from tests.conftest import cheap_values, run_trials, small_config
 from tests.support.studies import cheap
 
 DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
@@ -189,3 +191,23 @@ def test_a_trial_costs_at_most_14_statements_and_3_transactions_that_write(any_s
         assert worker.run_trial()
     assert len(statements) <= 14 * trials
     assert len(writing) == 3 * trials
+
+
+def test_the_plots_of_a_generation_cost_at_most_10_statements(any_storage_url: str, iris: DataSplits) -> None:
+    search = create(open_storage(any_storage_url, create=True), "s", small_config(), iris)
+    run_trials(search, 4, cheap_values)
+    state = read_state(search)
+    search.advance(state)
+    statements: list[str] = []
+    engine = backend(search.study).engine
+    event.listen(engine, "before_cursor_execute", lambda _connection, _cursor, statement, *_: statements.append(statement))
+    store_plots(search, lambda: state)
+    assert [one for one in (statement.split()[0] for statement in statements) if one in ("DELETE", "INSERT")] == [
+        "DELETE",
+        "INSERT",
+    ] * 2, statements
+    assert len(statements) <= 10
+    del statements[:]
+    store_plots(search, lambda: state)
+    # A worker that finds the plots stored reads the generations and the extent.
+    assert len(statements) == 2

@@ -1,15 +1,18 @@
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import optuna
 import pytest
 
+from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.metadata import Description, StudyMetadata, our_studies
-from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.metadata import Description, StudyMetadata, confirmed_searches, our_studies
+from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop, StopReason
 from tests.conftest import small_config
 
@@ -38,6 +41,7 @@ def test_a_blank_ledger_has_nothing(metadata: StudyMetadata) -> None:
     assert metadata.is_blank()
     assert (metadata.description(), metadata.created_and_stop(), metadata.stop()) == (None, (None, None), None)
     assert not (metadata.closed_generations() or metadata.resumptions() or metadata.worker_versions())
+    assert metadata.plotted_extent() == 0
 
 
 def test_a_description_is_read_as_it_was_written(metadata: StudyMetadata) -> None:
@@ -63,7 +67,7 @@ def test_generations_are_read_by_number(metadata: StudyMetadata) -> None:
     for closed in reversed(written):
         metadata.close(closed, at=f"2026-01-01T00:00:{closed.generation:02}+00:00")
     assert metadata.closed_generations() == written
-    assert metadata.closing_times() == {n: f"2026-01-01T00:00:{n:02}+00:00" for n in range(12)}
+    assert metadata.timed_generations() == [(closed, f"2026-01-01T00:00:{closed.generation:02}+00:00") for closed in written]
 
 
 def test_a_resumption_takes_the_stop_away_and_keeps_it(metadata: StudyMetadata) -> None:
@@ -114,6 +118,18 @@ def test_studies_of_a_storage_are_those_that_are_described(new_search: Callable[
     optuna.create_study(storage=storage, study_name="foreign")
     StudyMetadata(optuna.load_study(storage=storage, study_name="a")).write_stop(STOPPED)
     assert list(our_studies(storage).items()) == [("a", True), ("b", False), ("c", False)]
+
+
+def test_confirmations_name_their_search(confirmed: Confirmation, storage_url: str) -> None:
+    storage = open_storage(storage_url)
+    optuna.create_study(storage=storage, study_name="foreign")
+    for name, text in (("damaged", "{"), ("odd", '{"confirms": 3}')):
+        study = optuna.create_study(storage=storage, study_name=name)
+        study.set_user_attr("faqnas", 1)
+        with closing(sqlite3.connect(storage_url.removeprefix("sqlite:///"))) as connection, connection:
+            connection.execute("UPDATE study_user_attributes SET value_json = ? WHERE study_id = ?", (text, study._study_id))
+    search = load(storage, "iris")
+    assert confirmed_searches(storage) == {"iris.confirm": ("iris", search.description.created)}
 
 
 STUDY_ATTRIBUTES = ("user_attrs", "set_user_attr", "metric_names", "set_metric_names")

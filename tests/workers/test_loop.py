@@ -11,6 +11,7 @@ from multiprocessing.pool import ThreadPool
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import SearchConfig, StudyConfig
@@ -19,6 +20,7 @@ from faqnas_optuna.errors import FailingWorkerError, StudyMismatchError, StudyNo
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import batched, open_storage
 from faqnas_optuna.study.lifecycle import resume, stop
+from faqnas_optuna.study.metadata import StudyMetadata
 from faqnas_optuna.study.objective import Objective, suggest
 from faqnas_optuna.study.records import GENERATION_KEY
 from faqnas_optuna.study.search import Search, load
@@ -29,7 +31,7 @@ from faqnas_optuna.study.work import Progress, WorkerAction
 from faqnas_optuna.training.evaluation import Evaluation, evaluate
 from faqnas_optuna.workers.loop import StudyWorker, run, worker_name
 from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, reason_of, run_trials, small_config, successful
-from tests.support.studies import FEW, change_fingerprint, delete_in_trial, fail, nothing
+from tests.support.studies import FEW, change_fingerprint, cheap, delete_in_trial, fail, nothing
 
 
 def test_a_worker_runs_the_study_to_its_end(new_search: Callable[..., Search], iris: DataSplits) -> None:
@@ -82,6 +84,59 @@ def test_failures_in_a_row_stop_a_study_that_has_succeeded_before(new_search: Ca
     assert len(successful(search)) == 1
     # A reused circuit between the failures does not reset their count.
     assert read_state(search).failed == 5
+
+
+def test_each_closed_generation_stores_the_plots_once(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, generations=3, patience=9)))
+    extents: list[int] = []
+    store = StudyMetadata.store_plots
+
+    def note(self: StudyMetadata, plots: dict[str, str], *, extent: int) -> None:
+        extents.append(extent)
+        store(self, plots, extent=extent)
+
+    monkeypatch.setattr(StudyMetadata, "store_plots", note)
+    workers = [StudyWorker(search, iris, Signals(), evaluate=cheap) for _ in range(3)]
+    while WorkerAction.STOPPED not in [worker.look() for worker in workers]:
+        for worker in workers:
+            worker.run_trial()
+    for worker in workers:
+        worker.look()
+    assert extents == [1, 2, 3]
+
+
+@pytest.mark.parametrize("has_stopped", [True, False])
+def test_plots_that_a_killed_worker_did_not_store_are_stored_by_the_next(
+    new_search: Callable[..., Search], iris: DataSplits, has_stopped: bool
+) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, generations=2 if has_stopped else 9, patience=9)))
+    run_trials(search, 8, cheap_values)
+    # The worker that decides ends before it draws.
+    search.advance(read_state(search))
+    assert (bool(search.metadata.stop()), search.metadata.plotted_extent()) == (has_stopped, 0)
+    StudyWorker(search, iris, Signals(), evaluate=cheap).look()
+    assert search.metadata.plotted_extent() == 2
+
+
+def test_plots_wait_for_a_database_that_is_away(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = new_search()
+    run_trials(search, 4, cheap_values)
+    store = StudyMetadata.store_plots
+    attempts = []
+
+    def fail_first(self: StudyMetadata, plots: dict[str, str], *, extent: int) -> None:
+        attempts.append(extent)
+        if len(attempts) == 1:
+            raise OperationalError("INSERT", None, Exception("server closed the connection unexpectedly"))
+        store(self, plots, extent=extent)
+
+    monkeypatch.setattr(StudyMetadata, "store_plots", fail_first)
+    assert StudyWorker(search, iris, Signals(), evaluate=cheap).look() is WorkerAction.RUNNING
+    assert attempts == [1, 1] and search.metadata.plotted_extent() == 1
 
 
 @pytest.mark.parametrize("other_succeeds", [True, False])
