@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from faqnas_optuna.api.classifier import FAQNASClassifier
     from faqnas_optuna.api.race import race
-    from faqnas_optuna.api.reading import plot_fronts
+    from faqnas_optuna.api.reading import plot_fronts, report_studies
     from faqnas_optuna.api.search import search
     from faqnas_optuna.api.study import Study
     from faqnas_optuna.circuits.genome import Circuit, Genome
@@ -41,6 +41,7 @@ __all__ = [
     "load_table",
     "plot_fronts",
     "race",
+    "report_studies",
     "search",
 ]
 
@@ -62,6 +63,7 @@ _HOMES = {
     "load_table": "tables.loading",
     "plot_fronts": "api.reading",
     "race": "api.race",
+    "report_studies": "api.reading",
     "search": "api.search",
 }
 

@@ -201,7 +201,13 @@ SCORES = (
         is_there=lambda study: study.config.search.front is ErrorEstimate.POOLED,
     ),
     *_score_columns(Score.ACCURACY),
-    CandidateColumn(name="val_accuracy_wilson", label="  Wilson 95 % CI", outputs=Output.TRIAL, read=_wilson_interval),
+    CandidateColumn(
+        name="val_accuracy_wilson",
+        label="  Wilson 95 % CI",
+        heading="Wilson 95 % CI",
+        outputs=Output.TRIAL,
+        read=_wilson_interval,
+    ),
     *_score_columns(Score.BALANCED),
 )
 """Scores on the validation part with their uncertainties."""

@@ -17,7 +17,7 @@ from faqnas_optuna.reporting.documents import SCHEMA_VERSION, check_successful, 
 from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.report import Block
 from faqnas_optuna.reporting.sizes import Size
-from faqnas_optuna.reporting.staircase_plot import Staircase, write_staircase_plot
+from faqnas_optuna.reporting.staircase_plot import Staircase, StaircasePlot, write_staircase_plot
 from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.pareto import log_hypervolume
@@ -181,16 +181,20 @@ def write_groups_plot(groups: Sequence[StudyGroup], path: Path, *, size: Size | 
         OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
     """
     states = [state for group in groups for state in group.states]
+    description = json.dumps({"studies": {state.study.name: provenance(state.study) for state in states}})
+    write_staircase_plot(groups_plot(groups), path, size=size, description=description)
+
+
+def groups_plot(groups: Sequence[StudyGroup]) -> StaircasePlot:
+    """Return the content of a figure of the groups."""
+    states = [state for group in groups for state in group.states]
     title = f"fronts of {len(states):,} {'study' if len(states) == 1 else 'studies'}"
     has_bands = any(len(group.states) > 1 for group in groups)
     end = max(float(front[:, 0].max()) for group in groups for front in group.fronts)
-    write_staircase_plot(
-        [_staircase(group, end) for group in groups],
-        replace(FrontPlot.of(states[0], None), title=title),
-        path,
-        size=size,
+    return StaircasePlot(
+        staircases=[_staircase(group, end) for group in groups],
+        axes=replace(FrontPlot.of(states[0], None), title=title),
         band_name="lines: attained by half of the fronts; bands: by 25 % to 75 %" if has_bands else "",
-        description=json.dumps({"studies": {state.study.name: provenance(state.study) for state in states}}),
     )
 
 

@@ -245,7 +245,7 @@ def test_pareto_picks_one_circuit_and_says_why(stored: Cli, tmp_path: Path) -> N
     )
     assert len((tmp_path / "front.csv").read_text().splitlines()) == 2
     drawn = (tmp_path / "front.html").read_text()
-    assert all(f'[{entry["trial"]},"' in drawn for entry in front)
+    assert all(f"<title>trial {entry['trial']}\n" in drawn for entry in front)
     document = json.loads(stored("pareto", "iris", "--pick", "best", "--json")[1])
     assert document["front"] == [lowest]
     assert f"Picked by {document['pick']['rule']}: {document['pick']['why']}." == why
