@@ -322,6 +322,9 @@ def _difference(control: Mapping[str, Any]) -> str:
 
 def is_significant(control: Mapping[str, Any]) -> bool:
     """Return whether the circuit differs significantly from a control."""
+    # A single seed gives no p.
+    if control["p_holm"] is None:
+        return False
     # p comes from a test of ranks. If the mean points to the other side, the two contradict each other and nothing is claimed.
     return bool(control["p_holm"] < SIGNIFICANT and control["difference"] * control["rank_biserial"] > 0)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from faqnas_optuna.config import SAMPLES, StudyConfig
@@ -58,14 +59,14 @@ def reproducing_commands(search: Search, rule: str, confirmation: Mapping[str, A
 
 def _search_commands(search: Search) -> list[str]:
     """Return the commands of a search, whose limit of generations may have been raised."""
-    limits = _limits(search.config.search.generations, search.metadata.resumptions())
+    limits = generation_limits(search.config.search.generations, search.metadata.resumptions())
     first = f"start --config {search.name}.toml --study {search.name}"
     # The study file has the last limit.
     first += f" --generations {limits[0]}" if len(limits) > 1 else ""
     return [first, *(f"resume {search.name} --generations {limit}" for limit in limits[1:])]
 
 
-def _limits(last: int, resumptions: list[Resumption]) -> list[int]:
+def generation_limits(last: int, resumptions: list[Resumption]) -> list[int]:
     """Return the maximum number of generations of the first command and of each resumption.
 
     Args:
@@ -98,8 +99,9 @@ def _race_options(description: Description) -> str:
 def reproduction_note(search: Search) -> str:
     """Return what the commands need, and how far the results agree."""
     needs = f"These commands need the study file {search.name}.toml, which is among the downloads"
-    if search.description.files is not None:
-        needs += f", and the data file {search.config.dataset} in the same directory"
+    if files := search.description.files:
+        # Paths of this machine mean nothing on another.
+        needs += f", and {' and '.join(Path(path).name for path in files.to_json().values() if path)} in the same directory"
     if search.description.race is not None:
         return f"{needs}. The result does not depend on the number of workers."
     return (

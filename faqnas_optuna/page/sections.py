@@ -14,6 +14,7 @@ from faqnas_optuna.confirmation.circuit_table import confirmed_csv
 from faqnas_optuna.confirmation.figure import confirmation_figure
 from faqnas_optuna.confirmation.opening import confirmation_of
 from faqnas_optuna.confirmation.report import confirmation_blocks
+from faqnas_optuna.hardware.cost import SHOTS
 from faqnas_optuna.page.commands import reproducing_commands, reproduction_note, study_file
 from faqnas_optuna.page.figures import curve_svgs, hypervolume_svg, importance_svg
 from faqnas_optuna.page.importance import gene_importances
@@ -151,8 +152,8 @@ def _confirmation(search: Search, confirmation: Mapping[str, Any] | None, prefix
     """Yield the search estimates beside the confirmed scores, and the baselines."""
     if confirmation is None:
         yield _text(
-            "The accuracies of selected circuits are optimistically biased. No circuit has been evaluated on the test part yet"
-            f" or compared with baselines; faqnas-optuna confirm {search.name} does so."
+            "No circuit has been evaluated on the test part yet, or compared with baselines; faqnas-optuna confirm"
+            f" {search.name} does so."
         )
         return
     draw = partial(confirmation_figure, confirmation)
@@ -169,7 +170,7 @@ def _circuit(chosen: Candidate, search: Search) -> Iterator[Part]:
     yield _text(f"Trial {chosen.trial}: {chosen.effective_gates}.")
     yield Part(kind=Kind.CODE, value=in_blocks(draw(circuit), DRAWING_WIDTH))
     yield Part(kind=Kind.TABLE, value=hardware_table(hardware_document(circuit, search.config.device)))
-    yield _text("ESP is the estimated probability that the circuit runs without an error; the time is that of 10,000 shots.")
+    yield _text(f"ESP is the estimated probability that the circuit runs without an error; a prediction takes {SHOTS:,} shots.")
 
 
 def _progress(search: Search, state: SearchState, confirmation: Mapping[str, Any] | None, prefix: str) -> Iterator[Part]:
@@ -207,9 +208,13 @@ def _genes(search: Search, prefix: str) -> Iterator[Part]:
 
 
 def _data(search: Search, state: SearchState) -> Iterator[Part]:
-    columns = search.description.columns
     yield _text(study_note(state)["Protocol"])
-    if columns:
+    seed, fingerprint = search.config.split_seed, search.description.data_fingerprint
+    yield _text(
+        f"Parts that the data do not define were drawn with the random seed {seed}. Fingerprint of the data: {fingerprint}."
+    )
+    # Named data sets have none: their features are standardised, as the protocol says.
+    if columns := search.description.columns:
         yield Part(kind=Kind.TABLE, value=columns_table(columns))
 
 
