@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.page.importance import Importances
 from faqnas_optuna.reporting.front_plot import ESTIMATED, Spot
 from faqnas_optuna.reporting.inline_svg import inline_svg
@@ -32,7 +33,7 @@ def hypervolume_svg(generations: Sequence[ClosedGeneration], name: str) -> str:
         for closed in generations
     ]
     with _small_axes("closed generation", "hypervolume") as (figure, axes):
-        axes.plot([spot.cost for spot in spots], [spot.error for spot in spots], "o-", color=ESTIMATED, markersize=4)
+        axes.plot([spot.x for spot in spots], [spot.y for spot in spots], "o-", color=ESTIMATED, markersize=4)
         # No ticks at fractions of a generation.
         axes.locator_params(axis="x", integer=True)
     return inline_svg(figure, Size.COLUMN, spots, name=name, label="hypervolume by generation")
@@ -54,6 +55,7 @@ def _curves(circuits: Sequence[Document], key: str, label: str, name: str) -> st
         handles: list[Any] = []
         for index, circuit in enumerate(circuits):
             epochs, values = circuit["curves"]["epochs"], circuit["curves"][key]
+            # More circuits than colours are distinguished by the texts under the mouse.
             colour = COLOURS[index % len(COLOURS)]
             handles += axes.plot(epochs, values, color=colour, linewidth=1.2, label=f"trial {circuit['trial']}")
             # The end of each curve; the points in between would cover each other.
@@ -62,9 +64,10 @@ def _curves(circuits: Sequence[Document], key: str, label: str, name: str) -> st
     return inline_svg(figure, Size.COLUMN, spots, name=name, label=f"{label} by epoch")
 
 
-def importance_svg(importances: Importances, cost_name: str, name: str) -> str:
+def importance_svg(importances: Importances, config: StudyConfig, name: str) -> str:
     """Return the importances of the genes for both objectives as bars."""
-    series = {"validation error": (importances.error, ESTIMATED), cost_name: (importances.cost, COST_COLOUR)}
+    error_name = f"validation error{config.score.remark}"
+    series = {error_name: (importances.error, ESTIMATED), config.cost_name: (importances.cost, COST_COLOUR)}
     genes = importances.genes
     with _small_axes("share of the variance", "") as (figure, axes):
         handles: list[Any] = []
@@ -75,6 +78,7 @@ def importance_svg(importances: Importances, cost_name: str, name: str) -> str:
             axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=6)
             handles.append(bars)
         axes.set_yticks(range(len(genes)), [gene.replace("_", " ") for gene in genes])
+        # The most important gene is at the top, with room for the number behind its bar.
         axes.invert_yaxis()
         axes.margins(x=0.1)
         legend_below(figure, handles)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.study.search import Search
@@ -38,6 +37,7 @@ class Importances:
 
 def gene_importances(search: Search) -> Importances | None:
     """Return the importances over all successful trials; None if neither objective varies."""
+    # Circuits that several trials suggested count several times, as in optuna-dashboard.
     trials = search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     trees = TREES if len(trials) < MANY_TRIALS else FEWER_TREES
     cost, error = (_shares(search, trials, objective, trees) for objective in range(2))
@@ -48,12 +48,15 @@ def gene_importances(search: Search) -> Importances | None:
 
 def _shares(search: Search, trials: list[FrozenTrial], objective: int, trees: int) -> dict[str, float]:
     """Return the share of the variance of an objective that each gene explains."""
-    # There is no variance to explain.
+    # There is no variance to explain, which Optuna would report as an error.
     if len({trial.values[objective] for trial in trials}) < 2:
         return {}
 
     def target(trial: FrozenTrial) -> float:
         return float(trial.values[objective])
+
+    # Imports scikit-learn, which the refusal of a report does not need.
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
     evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=SEED)
     shares: dict[str, Any] = get_param_importances(search.study, evaluator=evaluator, target=target)

@@ -90,6 +90,7 @@ def study_sections(search: Search, state: SearchState, rule: SelectionRule, pref
         rule: Rule that selects the circuit.
         prefix: Beginning of all ids, which no other study of the page has.
     """
+    # Read once, so that all sections show the same results of a running confirmation.
     confirmation = results_so_far(confirmation_of(search))
     sections = {
         "Front": _front(state, confirmation, prefix),
@@ -178,10 +179,12 @@ def _progress(search: Search, state: SearchState, confirmation: Mapping[str, Any
     document = start_document(state, seconds=0)
     has_stopped = document["stop"] is not None
     if search.description.race is None:
+        # The document of a command that returned before the end of the search calls it interrupted.
         document |= {} if has_stopped else {"state": "not finished"}
         yield _text(ending(document, done_before=has_stopped))
     else:
         yield _text(race_extent(search.description))
+    # A race has no generations.
     generations = search.metadata.closed_generations()
     figures = [hypervolume_svg(generations, f"{prefix}h")] if generations else []
     figures += curve_svgs(confirmation, f"{prefix}c") if confirmation else []
@@ -199,7 +202,7 @@ def _genes(search: Search, prefix: str) -> Iterator[Part]:
     if importances is None:
         yield _text("All trials have the same cost and the same error, so that no gene matters.")
         return
-    yield _figures(importance_svg(importances, search.config.cost_name, f"{prefix}g"))
+    yield _figures(importance_svg(importances, search.config, f"{prefix}g"))
     yield _text(
         "Share of the variance of each objective that a gene explains on its own, by Optuna's fANOVA with"
         f" {importances.trees} trees over all {importances.trials:,} successful trials. Rotations beyond the depth of a circuit"
@@ -224,6 +227,7 @@ def _settings(search: Search) -> Iterator[Part]:
     files = {name: path and Path(path).name for name, path in (document["files"] or {}).items()}
     yield Part(kind=Kind.TERMS, value=study_fields(document | {"files": files}))
     versions = [search.description.versions, *search.metadata.worker_versions()]
+    # Sorted, since the order in a database is that in which the packages were named once.
     for number, packages in enumerate(versions):
         yield _text("Versions:" if not number else "Further versions of workers:")
         yield Part(kind=Kind.TERMS, value=dict(sorted(packages.items())))

@@ -43,8 +43,9 @@ class ConfirmedError:
 class Spot(NamedTuple):
     """Point of a figure with the text that is displayed under the mouse."""
 
-    cost: float
-    error: float
+    x: float
+    y: float
+    """Values on the axes: in a front, cost and error."""
     text: str
     """Lines of text."""
     is_minor: bool = False

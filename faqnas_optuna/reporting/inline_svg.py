@@ -30,6 +30,7 @@ def responsive_svg(draw: "Callable[[Size], Figure]", spots: Sequence[Spot], *, n
         label: Description for readers who cannot see the figure.
     """
     major = [spot for spot in spots if not spot.is_minor]
+    # The window decides, so the page needs both.
     sizes = {Size.PAGE: spots, Size.COLUMN: major}
     return "".join(inline_svg(draw(size), size, some, name=f"{name}{size[0]}", label=label) for size, some in sizes.items())
 
@@ -80,7 +81,7 @@ def _spots(figure: "Figure", spots: Sequence[Spot], height: float) -> str:
     """Return transparent circles with texts at the spots, in the coordinates of the SVG element."""
     circles = []
     for spot in spots:
-        x, y = figure.axes[0].transData.transform((spot.cost, spot.error)) * POINTS_PER_INCH / figure.dpi
+        x, y = figure.axes[0].transData.transform((spot.x, spot.y)) * POINTS_PER_INCH / figure.dpi
         # The y axis of SVG points down.
         circles.append(f'<circle cx="{x:.1f}" cy="{height - y:.1f}" r="5"><title>{escape(spot.text)}</title></circle>')
     return f'<g class="spots">{"".join(circles)}</g>' if circles else ""

@@ -202,8 +202,8 @@ def _trace(plot: FrontPlot, candidates: list[Candidate]) -> dict[str, Any]:
 
 def _with_texts(spots: Sequence[Spot]) -> dict[str, Any]:
     return {
-        "x": [spot.cost for spot in spots],
-        "y": [spot.error for spot in spots],
+        "x": [spot.x for spot in spots],
+        "y": [spot.y for spot in spots],
         "hovertext": [spot.text.replace("\n", "<br>") for spot in spots],
         "hoverinfo": "text",
     }
