@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 COST_COLOUR = "#999999"
+CURVE_POINTS = 50
+"""Number of points from which a curve is drawn with fewer."""
 
 
 def hypervolume_svg(generations: Sequence[ClosedGeneration], name: str) -> str:
@@ -54,12 +56,14 @@ def _curves(circuits: Sequence[Document], key: str, label: str, name: str) -> st
     with _small_axes("epoch", f"mean {label}") as (figure, axes):
         handles: list[Any] = []
         for index, circuit in enumerate(circuits):
-            epochs, values = circuit["curves"]["epochs"], circuit["curves"][key]
+            # A figure of this size cannot show more points than these, counted from the last one.
+            every = slice(None, None, -(len(circuit["curves"]["epochs"]) // CURVE_POINTS + 1))
+            epochs, values = circuit["curves"]["epochs"][every], circuit["curves"][key][every]
             # More circuits than colours are distinguished by the texts under the mouse.
             colour = COLOURS[index % len(COLOURS)]
             handles += axes.plot(epochs, values, color=colour, linewidth=1.2, label=f"trial {circuit['trial']}")
             # The end of each curve; the points in between would cover each other.
-            spots.append(Spot(epochs[-1], values[-1], f"trial {circuit['trial']}\n{label} {values[-1]:.3f}"))
+            spots.append(Spot(epochs[0], values[0], f"trial {circuit['trial']}\n{label} {values[0]:.3f}"))
         legend_below(figure, handles)
     return inline_svg(figure, Size.COLUMN, spots, name=name, label=f"{label} by epoch")
 

@@ -23,12 +23,13 @@ from faqnas_optuna.reporting.columns import BY_NAME, CandidateColumn
 from faqnas_optuna.reporting.documents import front_csv, hardware_document, pareto_document, start_document, study_document
 from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.html_page import download
-from faqnas_optuna.reporting.inline_svg import responsive_svg
+from faqnas_optuna.reporting.inline_svg import inline_svg, responsive_svg
 from faqnas_optuna.reporting.matplotlib_front import printed_figure
 from faqnas_optuna.reporting.note import study_note
 from faqnas_optuna.reporting.race_report import race_extent
 from faqnas_optuna.reporting.report import Block, Line
 from faqnas_optuna.reporting.search_report import ending, front_blocks
+from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.reporting.study_tables import columns_table, hardware_table, study_fields
 from faqnas_optuna.reporting.text_tables import TextTable, in_blocks
 from faqnas_optuna.study.metadata import Description
@@ -157,8 +158,8 @@ def _confirmation(search: Search, confirmation: Mapping[str, Any] | None, prefix
             f" {search.name} does so."
         )
         return
-    draw = partial(confirmation_figure, confirmation)
-    yield _figures(responsive_svg(draw, (), name=f"{prefix}t", label="test scores beside those of baselines"))
+    figure = confirmation_figure(confirmation, Size.COLUMN)
+    yield _figures(inline_svg(figure, Size.COLUMN, (), name=f"{prefix}t", label="test scores beside those of baselines"))
     yield from block_parts(confirmation_blocks(confirmation))
 
 
@@ -227,7 +228,6 @@ def _settings(search: Search) -> Iterator[Part]:
     files = {name: path and Path(path).name for name, path in (document["files"] or {}).items()}
     yield Part(kind=Kind.TERMS, value=study_fields(document | {"files": files}))
     versions = [search.description.versions, *search.metadata.worker_versions()]
-    # Sorted, since the order in a database is that in which the packages were named once.
     for number, packages in enumerate(versions):
         yield _text("Versions:" if not number else "Further versions of workers:")
         yield Part(kind=Kind.TERMS, value=dict(sorted(packages.items())))

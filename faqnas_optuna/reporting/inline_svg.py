@@ -16,8 +16,8 @@ from faqnas_optuna.reporting.sizes import Size
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SCREEN_DPI = 144
-"""Resolution of the marks that are pixels, in pixels per inch: two per pixel of CSS at the figure's natural size."""
+SCREEN_DPI = 120
+"""Resolution of the marks that are pixels, in pixels per inch."""
 
 
 def responsive_svg(draw: "Callable[[Size], Figure]", spots: Sequence[Spot], *, name: str, label: str) -> str:
@@ -59,22 +59,36 @@ def inline_svg(figure: "Figure", size: Size, spots: Sequence[Spot], *, name: str
 
 
 def _compact(svg: str, name: str) -> str:
-    """Return the elements of an SVG file with styles as classes, and without unused ids, comments and further decimals."""
+    """Return the elements of an SVG file in a third of its length: styles as classes, short ids, and rounded positions."""
     # matplotlib's own style sheet has the selector *, which would apply to the whole page: the page has its rules.
     svg = re.sub(r"<!--.*?-->|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\s+", " ", svg).replace("> <", "><").replace("xlink:href", "href")
-    used = {*re.findall(r'(?:url\(|href=")#([^)"]+)', svg)}
+    # The page decides the font. Most texts have a rotation by 0.
+    svg = re.sub(r"font-family: [^;\"]*;? ?| transform=\"rotate\(-?0 [^\"]*\"", "", svg)
+    svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda match: _rounded(match[0]), svg)
     # Equal parts of two figures have equal ids, which would occur twice in the page.
-    svg = re.sub(r' id="([^"]*)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", svg)
-    svg = re.sub(r'(url\(|href=")#', rf"\g<1>#{name}-", svg)
-    # Steps of 0.01 points are invisible. Texts keep their decimals.
-    svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
-    # The page decides the font.
-    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    used = dict.fromkeys(re.findall(r'(?:url\(|href=")#([^)"]+)', svg))
+    short = {long: f"{name}_{number}" for number, long in enumerate(used)}
+    svg = re.sub(r' id="([^"]*)"', lambda match: f' id="{short[match[1]]}"' if match[1] in short else "", svg)
+    svg = re.sub(r'(url\(|href=")#([^)"]+)', lambda match: f"{match[1]}#{short[match[2]]}", svg)
     styles: dict[str, str] = {}
     svg = re.sub(r'style="([^"]*)"', lambda match: f'class="{styles.setdefault(match[1], f"{name}-{len(styles)}")}"', svg)
+    # Groups without attributes have no effect; the innermost are unwrapped first.
+    while (shorter := re.sub(r"<g>((?:(?!</?g[ >]).)*)</g>", r"\1", svg)) != svg:
+        svg = shorter
     rules = "".join(f".{selector}{{{style}}}" for style, selector in styles.items())
     return f"<style>{rules}</style>{svg}"
+
+
+def _rounded(attribute: str) -> str:
+    """Return an attribute with positions rounded to 0.01 points, and lines without repeated commands.
+
+    >>> _rounded(' d="M 38.722584 256.4 L 500.999760 3.0 L 1 2 "')
+    ' d="M 38.72 256.4 501 3 1 2 "'
+    """
+    attribute = re.sub(r"\d+\.\d+", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), attribute)
+    # Positions after that of M are those of lines; after a curve, C, they would continue it.
+    return attribute if "C" in attribute else attribute.replace(" L ", " ")
 
 
 def _spots(figure: "Figure", spots: Sequence[Spot], height: float) -> str:
