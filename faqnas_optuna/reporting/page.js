@@ -40,7 +40,7 @@ function compare(one, other) {
 document.addEventListener("click", ({target}) => {
   const heading = target.closest("th");
   if (!heading) return;
-  const direction = heading.ariaSort === "ascending" ? "descending" : "ascending";
+  const direction = heading.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
   for (const cell of heading.parentNode.cells) cell.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", direction);
   const body = heading.closest("table").tBodies[0];
