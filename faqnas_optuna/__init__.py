@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from faqnas_optuna.api.experiment import experiment
     from faqnas_optuna.api.experiment_service import ExperimentRun
     from faqnas_optuna.api.race import race
-    from faqnas_optuna.api.reading import plot_fronts
+    from faqnas_optuna.api.reading import plot_fronts, report_studies
     from faqnas_optuna.api.search import search
     from faqnas_optuna.api.study import Study
     from faqnas_optuna.circuits.genome import Circuit, Genome
@@ -47,6 +47,7 @@ __all__ = [
     "load_table",
     "plot_fronts",
     "race",
+    "report_studies",
     "search",
 ]
 
@@ -71,6 +72,7 @@ _HOMES = {
     "load_table": "tables.loading",
     "plot_fronts": "api.reading",
     "race": "api.race",
+    "report_studies": "api.reading",
     "search": "api.search",
 }
 

@@ -39,8 +39,11 @@ from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import run
+from tests.support.browser import browse as browse  # the fixtures
+from tests.support.browser import chromium as chromium
+from tests.support.browser import profile as profile
 from tests.support.crew import GRACE_S, Crew
-from tests.support.databases import any_storage_url as any_storage_url  # the fixtures
+from tests.support.databases import any_storage_url as any_storage_url
 from tests.support.databases import mariadb_server as mariadb_server
 from tests.support.databases import mariadb_url as mariadb_url
 from tests.support.databases import postgres_server as postgres_server

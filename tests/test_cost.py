@@ -164,7 +164,7 @@ def test_what_is_shown_of_it(search: Search, cli_here: Cli) -> None:
     state = read_state(search)
     figure = pareto_figure(state)
     assert figure.layout.xaxis.title.text == "−ln ESP on bench" and "(−ln ESP on bench)" in figure.layout.title.text
-    assert "%{x:.4f} −ln ESP on bench" in figure.data[1].hovertemplate
+    assert f"{state.front[0].cost:.4f} −ln ESP on bench" in figure.data[1].hovertext[0]
     assert list(figure.data[1].x) == [one.cost for one in state.front]
     table = front_table(state, state.front)
     assert r"$-\ln\mathrm{ESP}$" in table and f"{state.front[0].cost:.4f}" in table

@@ -1,7 +1,7 @@
 """Read access to a stored study: front, trials, figures and documents."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +15,7 @@ from faqnas_optuna.confirmation.analysis import confirmed_errors
 from faqnas_optuna.confirmation.opening import confirmation_of, open_study, search_of
 from faqnas_optuna.confirmation.report import study_report, trial_document
 from faqnas_optuna.errors import ConfigError, StudyNotFoundError
+from faqnas_optuna.page.report import DEFAULT_RULE, check_report_file, no_report_error, write_report
 from faqnas_optuna.reporting.documents import check_successful, study_document
 from faqnas_optuna.reporting.families import trait_of
 from faqnas_optuna.reporting.family_plot import write_family_plot
@@ -238,6 +239,20 @@ class StudyReader:
             confirmed = confirmed_errors(confirmation_of(search_of(self._search)))
             write_pareto_plot(state, Path(file), size=print_size, confirmed=confirmed)
 
+    def save_report(self, file: Path | str, *, pick: str = str(DEFAULT_RULE)) -> None:
+        """Write the report of the study and its confirmation as a self-contained web page.
+
+        Args:
+            file: File ending in .html.
+            pick: Rule that selects the circuit to report on: `knee`, `best` or `cheapest-within:X`.
+
+        Raises:
+            ConfigError: The rule is unknown, or the study is a confirmation.
+            NoSuccessfulTrialError: No trial has succeeded yet.
+            OutputError: The file cannot be written, or has another ending.
+        """
+        report_studies([self], file, pick=pick)
+
     def _state(self) -> SearchState:
         with self._current() as study:
             return read_state(search_of(study))
@@ -283,3 +298,26 @@ def plot_fronts(
     print_size = size_of(size)
     groups = group_studies([study._state() for study in studies], group_by)
     write_groups_plot(groups, Path(file), size=print_size)
+
+
+def report_studies(studies: Sequence[StudyReader], file: Path | str, *, pick: str = str(DEFAULT_RULE)) -> None:
+    """Write the report of several studies as one self-contained web page, with a plot of all fronts.
+
+    Args:
+        studies: Studies with the same cost and the same score, of any database.
+        file: File ending in .html.
+        pick: Rule that selects the circuit of each study to report on: `knee`, `best` or `cheapest-within:X`.
+
+    Raises:
+        ConfigError: The rule is unknown, a study is a confirmation, or there is no study.
+        NoSuccessfulTrialError: A study has no successful trial.
+        OutputError: The file cannot be written, or has another ending.
+        StudyMismatchError: The studies have different costs or scores.
+    """
+    if not studies:
+        raise ConfigError("report_studies needs at least one study")
+    rule = SelectionRule.parse(pick)
+    check_report_file(Path(file))
+    with ExitStack() as stack:
+        current = [stack.enter_context(study._current()) for study in studies]
+        write_report([search_of(study, refusal=no_report_error) for study in current], Path(file), rule)

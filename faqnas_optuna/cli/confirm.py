@@ -164,7 +164,7 @@ def _write_files(
     if not (latex_file or csv_file or plot):
         return
     from faqnas_optuna.confirmation.analysis import confirmation_document
-    from faqnas_optuna.confirmation.circuit_table import confirmed_frame
+    from faqnas_optuna.confirmation.circuit_table import confirmed_csv
     from faqnas_optuna.confirmation.figure import write_confirmation_plot
     from faqnas_optuna.confirmation.latex import confirmation_table
     from faqnas_optuna.files import write_atomically
@@ -173,7 +173,7 @@ def _write_files(
     if latex_file:
         write_atomically(latex_file, confirmation_table(document).encode())
     if csv_file:
-        write_atomically(csv_file, confirmed_frame(document).to_csv(index=False).encode())
+        write_atomically(csv_file, confirmed_csv(document).encode())
     if plot:
         write_confirmation_plot(document, plot, size)
     for file in (latex_file, csv_file, plot):

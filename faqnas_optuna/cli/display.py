@@ -8,6 +8,7 @@ from faqnas_optuna.cli.console import is_moving_terminal, make_console
 from faqnas_optuna.config import Score
 from faqnas_optuna.escaping import on_one_line
 from faqnas_optuna.reporting.report import Block, Line, majority_line
+from faqnas_optuna.reporting.study_tables import columns_table, hardware_table, study_fields
 from faqnas_optuna.reporting.text_tables import TextTable, in_blocks
 from faqnas_optuna.wording import MISSING, counted, number_text
 
@@ -42,29 +43,9 @@ def print_trial(document: Mapping[str, Any]) -> None:
         print_line(f"{labels[name]:{room}}{BY_NAME[name].text(value) if name in BY_NAME else _value_text(value)}")
     if "hardware" in document:
         print_line("")
-        print_table(_hardware(document["hardware"]))
+        print_table(hardware_table(document["hardware"]))
     if "drawing" in document:
         print_line(f"\n{in_blocks(document['drawing'], _columns())}")
-
-
-def _hardware(costs: Iterable[Mapping[str, Any]]) -> TextTable:
-    """Return the table of a circuit's costs on devices."""
-    numbers = ("−ln ESP", "ESP", "two-qubit gates", "pulses", "µs", "s per prediction")
-    table = TextTable(names=["device"], numbers=numbers, last="calibrated")
-    for cost in costs:
-        table.rows.append(
-            (
-                cost["device"],
-                f"{cost['neg_log_esp']:.4f}",
-                f"{cost['esp']:.3f}",
-                str(cost["two_qubit_gates"]),
-                str(cost["one_qubit_pulses"]),
-                f"{cost['duration_us']:,.1f}",
-                f"{cost['seconds_per_prediction']:,.1f}",
-                cost["date"],
-            )
-        )
-    return table
 
 
 LABELS = {
@@ -194,34 +175,15 @@ def warning(message: str) -> str:
 
 def print_columns(columns: Mapping[str, str]) -> None:
     """Print how each column of the data is used."""
-    table = TextTable(names=["column"], numbers=(), last="use")
-    table.rows.extend(columns.items())
     if columns:
-        print_table(table)
+        print_table(columns_table(columns))
 
 
 def print_study(document: Mapping[str, Any]) -> None:
     """Print a `study_document`: a line per setting, and per column of a data file."""
-    settings = document["settings"]
-    plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
-    # Nested settings by their dotted names, as in messages about differences.
-    inner = {
-        f"{section}.{name}": value
-        for section, values in settings.items()
-        if isinstance(values, Mapping)
-        for name, value in values.items()
-        if value not in (None, [])
-    }
-    fields = {"study": document["study"], "state": document["state"] or "running", "created": document["created"]}
-    fields |= plain | inner | {"data fingerprint": document["data_fingerprint"]}
-    fields |= {f"samples of {part}": f"{count:,}" for part, count in document["sizes"].items()}
-    if document["majority"]:
-        rates = document["majority"][Score(settings["score"]).key]
-        fields |= {f"majority class, {part}": f"{rate:.3f}" for part, rate in rates.items()}
-    fields |= {f"{name} file": path for name, path in (document["files"] or {}).items() if path}
+    fields = study_fields(document)
     room = max(map(len, fields)) + 2
-    for name, value in fields.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+    for name, text in fields.items():
         print_line(f"{name:{room}}{text}")
     print_columns(document["columns"])
 

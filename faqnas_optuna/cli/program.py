@@ -14,6 +14,7 @@ from faqnas_optuna.cli.export import export, predict
 from faqnas_optuna.cli.inspect import pareto, show
 from faqnas_optuna.cli.options import HELP_SETTINGS
 from faqnas_optuna.cli.race import race
+from faqnas_optuna.cli.report import report
 from faqnas_optuna.cli.space import space
 from faqnas_optuna.cli.study import resume, start, status, stop, worker
 from faqnas_optuna.cli.tools import dashboard, datasets, doctor
@@ -46,6 +47,7 @@ for command in (
     pareto,
     show,
     confirm,
+    report,
     export,
     predict,
     stop,

@@ -14,8 +14,8 @@ from faqnas_optuna.comparison.samplers import searcher
 from faqnas_optuna.confirmation.analysis import SIGNIFICANT
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
-from faqnas_optuna.reporting.matplotlib_front import styled
-from faqnas_optuna.reporting.plotly_front import as_file, check_printed
+from faqnas_optuna.reporting.matplotlib_front import as_file, styled
+from faqnas_optuna.reporting.plotly_front import check_printed
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.training.statistics import Comparison, smallest_possible
 

@@ -165,22 +165,33 @@ def _results_by_network(confirmation: Confirmation, trials: Iterable[FrozenTrial
     return {network: NetworkResults.of(trials_of_one) for network, trials_of_one in by_network.items()}
 
 
+def results_so_far(confirmation: Confirmation | None) -> dict[str, Any] | None:
+    """Return the `confirmation_document` of a confirmation; None if it has no results or does not exist."""
+    if confirmation is None:
+        return None
+    try:
+        with confirmation.existing():
+            return confirmation_document(confirmation)
+    # The results of the search are shown all the same if the confirmation has just begun or was deleted.
+    except (NoSuccessfulTrialError, StudyNotFoundError):
+        return None
+
+
 def confirmed_errors(confirmation: Confirmation | None) -> dict[str, ConfirmedError]:
-    """Return the confirmed errors of circuits by digest, for figures.
+    """Return the confirmed errors of circuits by digest, for figures."""
+    return errors_by_circuit(results_so_far(confirmation))
+
+
+def errors_by_circuit(document: Mapping[str, Any] | None) -> dict[str, ConfirmedError]:
+    """Return the confirmed errors in a `confirmation_document` by digest; empty without a document.
 
     Circuits that were trained once so far are left out, since their errors have no interval.
     """
-    if confirmation is None:
+    if document is None:
         return {}
-    try:
-        with confirmation.existing():
-            circuits = confirmation_document(confirmation)["circuits"]
-    # A figure of the search is drawn all the same if the confirmation has just begun or was deleted.
-    except (NoSuccessfulTrialError, StudyNotFoundError):
-        return {}
-    name = f"test_{confirmation.config.score.key}"
+    name = f"test_{Score(document['score']).key}"
     errors = {}
-    for entry in circuits:
+    for entry in document["circuits"]:
         if entry[f"{name}_std"] is not None:
             # Equal accuracies have no interval: the bar then has no length.
             low, high = entry[f"{name}_interval"] or (entry[name], entry[name])

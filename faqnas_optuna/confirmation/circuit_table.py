@@ -105,6 +105,12 @@ def confirmed_frame(document: Document) -> "DataFrame":
     return data_frame(_frame_row(circuit, document) for circuit in document["circuits"])
 
 
+def confirmed_csv(document: Document) -> str:
+    """Return the rows of `confirmed_frame` as CSV."""
+    text: str = confirmed_frame(document).to_csv(index=False)
+    return text
+
+
 def _frame_row(circuit: Document, document: Document) -> dict[str, Any]:
     columns = columns_among((FLOPS, DEVICE, SCORES, NETWORK), Output.FRAME, document)
     score = Score(document["score"])

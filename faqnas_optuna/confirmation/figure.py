@@ -12,8 +12,8 @@ from faqnas_optuna.confirmation.baselines import Model
 from faqnas_optuna.confirmation.circuit_table import heading_of_test_score
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.reporting.front_plot import CONFIRMED
-from faqnas_optuna.reporting.matplotlib_front import INK, legend_below, styled
-from faqnas_optuna.reporting.plotly_front import as_file, check_printed
+from faqnas_optuna.reporting.matplotlib_front import INK, as_file, legend_below, styled
+from faqnas_optuna.reporting.plotly_front import check_printed
 from faqnas_optuna.reporting.sizes import Form, Size
 
 if TYPE_CHECKING:
@@ -56,18 +56,18 @@ def write_confirmation_plot(document: Document, path: Path, size: Size | None = 
 
 def plot_content(document: Document, path: Path, size: Size) -> bytes:
     """Return the content of a file with the figure of a confirmation; see `write_confirmation_plot` for the arguments."""
-    form = size.form
-    # Rows of more circuits than fit into the form would overlap.
-    width, height = form.inches
-    form = replace(form, inches=(width, max(height, MARGIN_INCHES + ROW_INCHES * len(document["circuits"]))))
     description = json.dumps({name: document[name] for name in ("study", "confirms", "epochs", "repeats", "provenance")})
-    return as_file(_figure(document, form), path, form, description)
+    return as_file(confirmation_figure(document, size), path, size.form, description)
 
 
-def _figure(document: Document, form: Form) -> "Figure":
+def confirmation_figure(document: Document, size: Size) -> "Figure":
+    """Return the figure of a confirmation, whose height grows with the number of circuits."""
     from matplotlib.figure import Figure
 
     score = Score(document["score"])
+    # Rows of more circuits than fit into the form would overlap.
+    width, height = size.form.inches
+    form = replace(size.form, inches=(width, max(height, MARGIN_INCHES + ROW_INCHES * len(document["circuits"]))))
     circuits = document["circuits"]
     with styled(form):
         figure = Figure(figsize=form.inches, layout="constrained")

@@ -12,8 +12,8 @@ from faqnas_optuna.experiments.plan import Experiment
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.reporting.attainment import Floats
 from faqnas_optuna.reporting.front_plot import FrontPlot
-from faqnas_optuna.reporting.matplotlib_front import legend_below, prepare, styled
-from faqnas_optuna.reporting.plotly_front import as_file, check_printed
+from faqnas_optuna.reporting.matplotlib_front import as_file, legend_below, prepare, styled
+from faqnas_optuna.reporting.plotly_front import check_printed
 from faqnas_optuna.reporting.sizes import Form, Size
 from faqnas_optuna.reporting.staircase_plot import draw_staircases
 from faqnas_optuna.reporting.study_groups import BANDS, staircase

@@ -11,8 +11,8 @@ from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.noise.report import overtakes
 from faqnas_optuna.reporting.documents import provenance
-from faqnas_optuna.reporting.matplotlib_front import INK, TIGHT, styled
-from faqnas_optuna.reporting.plotly_front import as_file, check_printed
+from faqnas_optuna.reporting.matplotlib_front import INK, TIGHT, as_file, styled
+from faqnas_optuna.reporting.plotly_front import check_printed
 from faqnas_optuna.reporting.sizes import Size
 
 if TYPE_CHECKING:

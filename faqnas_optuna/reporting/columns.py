@@ -202,7 +202,11 @@ SCORES = (
     ),
     *_score_columns(Score.ACCURACY),
     CandidateColumn(
-        name="val_accuracy_wilson", label="  Wilson 95 % CI", outputs=Output.FRAME | Output.TRIAL, read=_wilson_interval
+        name="val_accuracy_wilson",
+        label="  Wilson 95 % CI",
+        heading="Wilson 95 % CI",
+        outputs=Output.FRAME | Output.TRIAL,
+        read=_wilson_interval,
     ),
     *_score_columns(Score.BALANCED),
 )

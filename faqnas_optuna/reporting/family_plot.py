@@ -9,7 +9,7 @@ from faqnas_optuna.reporting.documents import provenance
 from faqnas_optuna.reporting.families import Family, Trait
 from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.sizes import Size
-from faqnas_optuna.reporting.staircase_plot import Staircase, write_staircase_plot
+from faqnas_optuna.reporting.staircase_plot import Staircase, StaircasePlot, write_staircase_plot
 from faqnas_optuna.study.state import SearchState
 
 
@@ -28,15 +28,14 @@ def write_family_plot(
     Raises:
         OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
     """
-    plot = replace(FrontPlot.of(state, None), title=f"{state.study.name}: families by {by}")
-    write_staircase_plot(
-        [_staircase(family) for family in families],
-        plot,
-        path,
-        size=size,
-        band_name=f"bands: best circuit of each family ({100 * (plot.level or 0):.0f} % confidence)",
-        description=json.dumps({"study": state.study.name, **provenance(state.study)}),
+    axes = replace(FrontPlot.of(state, None), title=f"{state.study.name}: families by {by}")
+    plot = StaircasePlot(
+        staircases=[_staircase(family) for family in families],
+        axes=axes,
+        band_name=f"bands: best circuit of each family ({100 * (axes.level or 0):.0f} % confidence)",
     )
+    description = json.dumps({"study": state.study.name, **provenance(state.study)})
+    write_staircase_plot(plot, path, size=size, description=description)
 
 
 def _staircase(family: Family) -> Staircase:

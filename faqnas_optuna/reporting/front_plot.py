@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from optuna.trial import FrozenTrial
 
@@ -21,6 +21,11 @@ CONFIRMED = "#D55E00"
 DOMINATED = "#BBBBBB"
 """Colour of the dominated circuits."""
 
+MANY = 1_000
+"""Number of dominated circuits from which their marks are small."""
+MANY_SPOTS = 300
+"""Number of dominated circuits from which they have no text under the mouse, which would be the largest part of a page."""
+
 CONFIRMED_NAME = "confirmed on the test part, 95 % CI"
 DOMINATED_NAME = "dominated circuits"
 
@@ -35,6 +40,18 @@ class ConfirmedError:
     """Lower end of the 95 % interval of the mean."""
     high: float
     """Upper end of the 95 % interval of the mean."""
+
+
+class Spot(NamedTuple):
+    """Point of a figure with the text that is displayed under the mouse."""
+
+    x: float
+    y: float
+    """Values on the axes: in a front, cost and error."""
+    text: str
+    """Lines of text."""
+    is_minor: bool = False
+    """True if the text is left out on small screens."""
 
 
 class Mark(StrEnum):
@@ -190,6 +207,38 @@ class FrontPlot:
         # A circuit that was on the front when it was confirmed may be dominated now.
         errors = [(candidate, self.confirmed.get(candidate.record.circuit)) for candidate in (*self.front, *self.dominated)]
         return [(candidate, confirmed) for candidate, confirmed in errors if confirmed]
+
+    def spot_of(self, candidate: Candidate) -> Spot:
+        """Return the point of a circuit."""
+        interval = self.interval(candidate)
+        uncertainty = f" ({1 - interval[1]:.3f} to {1 - interval[0]:.3f}, {self.interval_name})" if interval else ""
+        lines = (
+            f"trial {candidate.trial}",
+            str(candidate.effective_gates),
+            f"{self.score.in_words} {candidate.scores.mean(self.score):.3f}{uncertainty}",
+            f"{candidate.cost:{',.0f' if self.is_by_flops else '.4f'}} {self.cost_name}",
+            f"{candidate.costs.parameters:,} parameters",
+        )
+        return Spot(candidate.cost, candidate.val_error, "\n".join(lines))
+
+    def confirmed_spot_of(self, candidate: Candidate, confirmed: ConfirmedError) -> Spot:
+        """Return the point of a confirmed error."""
+        lines = (
+            f"trial {candidate.trial}, confirmed",
+            f"error on the test part{self.score.remark} {confirmed.error:.3f}",
+            f"95 % CI: {confirmed.low:.3f} to {confirmed.high:.3f}",
+        )
+        return Spot(candidate.cost, confirmed.error, "\n".join(lines))
+
+    @property
+    def spots(self) -> list[Spot]:
+        """Points with their texts; of points at one place, the last is under the mouse."""
+        dominated = self.dominated if len(self.dominated) < MANY_SPOTS else []
+        return [
+            *(self.spot_of(candidate)._replace(is_minor=True) for candidate in dominated),
+            *(self.spot_of(candidate) for candidate in self.front),
+            *(self.confirmed_spot_of(candidate, confirmed) for candidate, confirmed in self.pairs),
+        ]
 
     def meaning_of(self, mark: Mark) -> str | None:
         """Return the legend entry of a mark; None if no circuit of the front has the mark."""

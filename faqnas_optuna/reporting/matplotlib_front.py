@@ -1,10 +1,12 @@
 """Printed figure of a front, drawn with matplotlib."""
 
+import io
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.reporting.front_plot import (
@@ -13,6 +15,7 @@ from faqnas_optuna.reporting.front_plot import (
     CONFIRMED_NAME,
     DOMINATED,
     ESTIMATED,
+    MANY,
     FrontPlot,
     Mark,
     points,
@@ -33,8 +36,10 @@ POINTS_PER_INCH = 72
 INK = "0.15"
 ESTIMATED_RANGE = "#9CC7E1"
 """Colour of the intervals from the search: a light blue, since the confirmed values are drawn over them."""
-MANY = 1_000
-"""Number of dominated circuits from which their marks are small."""
+DESCRIPTION = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}
+"""Key of the description in the metadata of each kind of file."""
+# Matplotlib writes the current time into PDF and SVG files; equal figures should be equal files.
+UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 TIGHT: dict[str, Any] = {"handlelength": 1.5, "handletextpad": 0.5, "columnspacing": 1.2, "labelspacing": 0.3, "borderpad": 0.2}
 """Distances in a legend, in multiples of its font size."""
 
@@ -58,6 +63,23 @@ def styled(form: Form) -> AbstractContextManager[None]:
             "svg.hashsalt": "faqnas-optuna",
         }
     )
+
+
+def as_file(figure: "Figure", path: Path, form: Form, description: str) -> bytes:
+    """Return the content of a file with a printed figure; equal figures give equal bytes.
+
+    Args:
+        path: File name, whose suffix decides the kind of the file.
+        form: Form that the figure was drawn in.
+        description: Origin of the figure's values, stored in the metadata of the file.
+    """
+    buffer = io.BytesIO()
+    kind = path.suffix.lower()
+    metadata = {DESCRIPTION[kind]: description, **UNDATED.get(kind, {})}
+    # Font types and SVG ids are decided here, when the figure is written.
+    with styled(form):
+        figure.savefig(buffer, format=kind.removeprefix("."), dpi=form.dpi, metadata=metadata)
+    return buffer.getvalue()
 
 
 def printed_figure(plot: FrontPlot, size: Size) -> "Figure":

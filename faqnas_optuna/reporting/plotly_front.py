@@ -1,19 +1,20 @@
-"""Figures of a study's front, for print (PNG, PDF, SVG) and browser (HTML)."""
+"""Files with figures of a study's front, and the interactive figures of notebooks and the dashboard."""
 
-import io
 import json
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faqnas_optuna.errors import OutputError
 from faqnas_optuna.files import write_atomically
 from faqnas_optuna.reporting.documents import provenance
-from faqnas_optuna.reporting.front_plot import ConfirmedError, FrontPlot
-from faqnas_optuna.reporting.matplotlib_front import printed_figure, styled
+from faqnas_optuna.reporting.front_plot import ConfirmedError, FrontPlot, Spot
+from faqnas_optuna.reporting.html_page import render
+from faqnas_optuna.reporting.inline_svg import responsive_svg
+from faqnas_optuna.reporting.matplotlib_front import as_file, printed_figure
 from faqnas_optuna.reporting.plain_figures import PlainFigure, front_figure
-from faqnas_optuna.reporting.sizes import Form, Size
+from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.study.state import SearchState
 
 if TYPE_CHECKING:
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 PRINTED = (".png", ".pdf", ".svg")
-DESCRIPTION = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}
-"""Key of the description in the metadata of each kind of file."""
-# Matplotlib writes the current time into PDF and SVG files; equal figures should be equal files.
-UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-
-# The figure fills its window, and has no button that uploads it to a server of Plotly.
-CONFIG = {"responsive": True, "showSendToCloud": False}
 
 
 def check_plot_file(path: Path, size: Size | None = None) -> None:
@@ -77,24 +71,34 @@ def write_pareto_plot(
     check_plot_file(path, size)
     plot = FrontPlot.of(state, confirmed)
     description = json.dumps({"study": state.study.name, **provenance(state.study)})
-    if path.suffix.lower() == ".html":
-        write_figure(interactive_figure(plot), path, description)
-    else:
-        write_figure(printed_figure(plot, size or Size.PAGE), path, description, size)
+    write_figure(partial(printed_figure, plot), path, description, size, title=plot.title, spots=plot.spots)
 
 
-def write_figure(figure: "Figure | PrintedFigure", path: Path, description: str, size: Size | None = None) -> None:
+def write_figure(
+    draw: "Callable[[Size], PrintedFigure]",
+    path: Path,
+    description: str,
+    size: Size | None,
+    *,
+    title: str,
+    spots: Sequence[Spot],
+) -> None:
     """Write a figure with the origin of its values.
 
     Args:
-        figure: Interactive figure for a path that ends in `.html`, else a printed one.
+        draw: Function that draws the figure for a place.
+        path: File name; a page (`.html`) has the figure in two sizes, of which the window determines one.
         description: Origin of the values, stored in the metadata of the file.
         size: Size of a printed figure; the width of a page by default.
+        title: Heading of a page.
+        spots: Points with texts under the mouse, for a page.
     """
     if path.suffix.lower() == ".html":
-        content = _page(figure, description)
+        figure = responsive_svg(draw, spots, name="figure", label=title)
+        content = render("reporting/figure.html", title=title, figure=figure, description=description)
     else:
-        content = as_file(figure, path, (size or Size.PAGE).form, description)
+        size = size or Size.PAGE
+        content = as_file(draw(size), path, size.form, description)
     write_atomically(path, content)
 
 
@@ -124,27 +128,3 @@ def figure_json(figure: PlainFigure) -> str:
     from plotly.io import templates
 
     return json.dumps({**figure, "layout": {**figure["layout"], "template": templates["plotly_white"].to_plotly_json()}})
-
-
-def as_file(figure: "PrintedFigure", path: Path, form: Form, description: str) -> bytes:
-    """Return the content of a file with a printed figure; equal figures give equal bytes.
-
-    Args:
-        path: File name, whose suffix decides the kind of the file.
-        form: Form that the figure was drawn in.
-        description: Origin of the figure's values, stored in the metadata of the file.
-    """
-    buffer = io.BytesIO()
-    kind = path.suffix.lower()
-    metadata = {DESCRIPTION[kind]: description, **UNDATED.get(kind, {})}
-    # Font types and SVG ids are decided here, when the figure is written.
-    with styled(form):
-        figure.savefig(buffer, format=kind.removeprefix("."), dpi=form.dpi, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _page(figure: "Figure", description: str) -> bytes:
-    """Return an HTML page with an interactive figure and a description in its head."""
-    # A height of 95 % of the window keeps the labels of the axis within it.
-    page: str = figure.to_html(include_plotlyjs=True, full_html=True, default_height="95vh", config=CONFIG)
-    return page.replace("<head>", f'<head><meta name="description" content="{escape(description)}" />', 1).encode()

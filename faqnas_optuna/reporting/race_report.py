@@ -40,7 +40,7 @@ def race_report(state: SearchState, *, seconds: float, storage_option: str, by: 
     document = pareto_document(state) | {"guarantee": guarantee(description), "seconds": round(seconds, 3)}
     blocks = [
         *front_blocks(state.front, description),
-        "\n" + _extent(description, seconds=seconds),
+        "\n" + race_extent(description, seconds=seconds),
         guarantee(description),
         *family_blocks(families, description),
         *_next_commands(document, state.study.continuation(), storage_option),
@@ -105,25 +105,32 @@ def _standing(verdict: Verdict, race: RaceSummary) -> str:
     return str(verdict.standing)
 
 
+def bound_sentence(description: Description) -> str:
+    """Return a sentence with what is guaranteed about the front of a race."""
+    race = description.race
+    assert race is not None
+    return (
+        f"With {100 * race.level:.0f} % confidence, no circuit {race.scope} has an expected validation"
+        f" {description.config.score.in_words} more than {race.bound:g} above that of the circuit on the front at the same cost"
+        " or less."
+    )
+
+
 def guarantee(description: Description) -> str:
     """Return a sentence with what is guaranteed about the front of a race, and one with what is not."""
     race = description.race
     assert race is not None
-    score = description.config.score.in_words
     if race.resplit:
         scope = "random seeds and random splits of the samples outside the test part under this protocol"
         limits = "one particular split or for the test part"
     else:
         scope = "random seeds under this protocol on this split"
         limits = "other splits or for the test part"
-    return (
-        f"With {100 * race.level:.0f} % confidence, no circuit {race.scope} has an expected validation {score} more than"
-        f" {race.bound:g} above that of the circuit on the front at the same cost or less. The expectation is over {scope};"
-        f" nothing is guaranteed for {limits}."
-    )
+    return f"{bound_sentence(description)} The expectation is over {scope}; nothing is guaranteed for {limits}."
 
 
-def _extent(description: Description, *, seconds: float) -> str:
+def race_extent(description: Description, *, seconds: float = 0) -> str:
+    """Return how a race ended, with its trainings and, unless it is 0, the duration of the command."""
     race = description.race
     assert race is not None
     state = "Certified" if race.is_certified else "Finished" if race.is_complete else "Interrupted"

@@ -1,11 +1,11 @@
 """Report of a search: its front, how the search ended, and useful next commands."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.reporting.advice import advice
-from faqnas_optuna.reporting.columns import Output, columns
+from faqnas_optuna.reporting.columns import CandidateColumn, Output, columns
 from faqnas_optuna.reporting.documents import start_document, to_the_minute
 from faqnas_optuna.reporting.report import BRACKETS, Block, Line, Report, majority_line
 from faqnas_optuna.reporting.text_tables import TextTable
@@ -37,20 +37,27 @@ def search_report(
     document = start_document(state, seconds=seconds, checks=checks)
     blocks = [
         *front_blocks(state.front, state.study.description),
-        _ending(document, done_before=done_before),
+        "\n" + ending(document, done_before=done_before),
         *(f"Note: {sentence}" for sentence in advice(state)),
         *_next_commands(document, storage_option),
     ]
     return Report(document=document, blocks=blocks)
 
 
-def front_blocks(front: Iterable[Candidate], study: Description, *, pick: Mapping[str, str] | None = None) -> Iterator[Block]:
+def front_blocks(
+    front: Iterable[Candidate],
+    study: Description,
+    *,
+    pick: Mapping[str, str] | None = None,
+    more: Sequence[CandidateColumn] = (),
+) -> Iterator[Block]:
     """Yield a table of circuits, with brackets around their inert gates, and remarks on them.
 
     Args:
         pick: Entry `pick` of a `pareto_document`, if a rule selected the circuit.
+        more: Further columns of the table.
     """
-    table_columns = columns(Output.TABLE, study)
+    table_columns = [*columns(Output.TABLE, study), *more]
     table = TextTable(names=["trial"], numbers=[column.heading_in(study) for column in table_columns], last="circuit")
     remarks: list[str] = []
     for candidate in front:
@@ -80,14 +87,14 @@ def _remarks(candidate: Candidate, study: Description) -> Iterator[str]:
         yield f"{effective} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs."
 
 
-def _ending(document: Mapping[str, Any], *, done_before: bool) -> str:
+def ending(document: Mapping[str, Any], *, done_before: bool) -> str:
     """Return how a search ended, with the numbers of its trials.
 
     Args:
         document: A `start_document`.
     """
     state = document["state"].capitalize()
-    duration = f", {document['seconds']:.0f} s"
+    duration = f", {document['seconds']:.0f} s" if document["seconds"] else ""
     # The time of this command says nothing about a search that ended earlier.
     if done_before:
         state += f" {to_the_minute(document['stop']['at'])}"
@@ -97,7 +104,7 @@ def _ending(document: Mapping[str, Any], *, done_before: bool) -> str:
     because = f": {document['because']}." if document["because"] else "."
     given_up = f", {document['given_up']} given up" if document["given_up"] else ""
     return (
-        f"\n{state}{because} {counted(document['trials'], 'trial')} ({document['trained']} trained,"
+        f"{state}{because} {counted(document['trials'], 'trial')} ({document['trained']} trained,"
         f" {document['reused']} reused, {document['failed']} failed{given_up}),"
         f" hypervolume {document['hypervolume']:.4f}{duration}."
     )

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.reporting.front_plot import FrontPlot
+from faqnas_optuna.reporting.front_plot import FrontPlot, Spot
 from faqnas_optuna.reporting.matplotlib_front import legend_below, prepare, styled
 from faqnas_optuna.reporting.plain_figures import PlainFigure, front_layout
-from faqnas_optuna.reporting.plotly_front import as_plotly, check_plot_file, write_figure
+from faqnas_optuna.reporting.plotly_front import check_plot_file, write_figure
 from faqnas_optuna.reporting.sizes import Form, Size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as PrintedFigure
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which remain distinct with colour vision deficiencies.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
@@ -32,48 +32,41 @@ class Staircase:
     """Costs, lower ends and upper ends of the band; empty lists without one."""
 
 
-def write_staircase_plot(
-    staircases: Sequence[Staircase],
-    axes: FrontPlot,
-    path: Path,
-    *,
-    size: Size | None,
-    band_name: str,
-    description: str,
-) -> None:
-    """Draw staircases.
+@dataclass(frozen=True, kw_only=True)
+class StaircasePlot:
+    """Content of a figure."""
 
-    Args:
-        axes: Title and labels of the axes.
-        path: File name ending in `.png`, `.pdf`, `.svg` or `.html`.
-        size: Size of a printed figure; the width of a page by default.
-        band_name: Meaning of the bands, for the legend; empty without bands.
-        description: Origin of the values, stored in the metadata of the file.
+    staircases: Sequence[Staircase]
+    axes: FrontPlot
+    """Title and labels of the axes."""
+    band_name: str
+    """Meaning of the bands, for the legend; empty without bands."""
 
-    Raises:
-        OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
-    """
-    check_plot_file(path, size)
-    if path.suffix.lower() == ".html":
-        write_figure(as_plotly(staircase_figure(staircases, axes, band_name)), path, description)
-    else:
-        write_figure(_printed(staircases, axes, size or Size.PAGE, band_name), path, description, size)
+    @property
+    def spots(self) -> list[Spot]:
+        """Corners of the staircases with their texts."""
+        form = ",.0f" if self.axes.is_by_flops else ".4f"
+        return [
+            Spot(cost, error, f"{staircase.name}\n{cost:{form}} {self.axes.cost_name}\nerror {error:.3f}")
+            for staircase in self.staircases
+            for cost, error in zip(staircase.costs, staircase.errors, strict=True)
+        ]
 
+    def drawn(self, size: Size) -> "Figure":
+        """Return the figure for a place."""
+        from matplotlib.figure import Figure
 
-def _printed(staircases: Sequence[Staircase], plot: FrontPlot, size: Size, band_name: str) -> "PrintedFigure":
-    from matplotlib.figure import Figure
-
-    form = size.form
-    with styled(form):
-        figure = Figure(figsize=form.inches, layout="constrained")
-        axes = figure.subplots()
-        prepare(axes, plot, form)
-        handles = draw_staircases(axes, staircases, form)
-        if band_name:
-            # An entry without a mark.
-            handles += axes.plot([], [], linestyle="", label=band_name)
-        legend_below(figure, handles)
-    return figure
+        form = size.form
+        with styled(form):
+            figure = Figure(figsize=form.inches, layout="constrained")
+            axes = figure.subplots()
+            prepare(axes, self.axes, form)
+            handles = draw_staircases(axes, self.staircases, form)
+            if self.band_name:
+                # An entry without a mark.
+                handles += axes.plot([], [], linestyle="", label=self.band_name)
+            legend_below(figure, handles)
+        return figure
 
 
 def draw_staircases(
@@ -94,12 +87,30 @@ def draw_staircases(
     return handles
 
 
-def staircase_figure(staircases: Sequence[Staircase], axes: FrontPlot, band_name: str) -> PlainFigure:
-    """Return a figure of staircases for browsers; see `write_staircase_plot` for the arguments."""
+def staircase_figure(plot: StaircasePlot) -> PlainFigure:
+    """Return a figure of staircases for browsers."""
     traces = [
-        trace for index, staircase in enumerate(staircases) for trace in _traces(staircase, axes, COLOURS[index % len(COLOURS)])
+        trace
+        for index, staircase in enumerate(plot.staircases)
+        for trace in _traces(staircase, plot.axes, COLOURS[index % len(COLOURS)])
     ]
-    return {"data": traces, "layout": front_layout(axes, title="; ".join(filter(None, (axes.title, band_name))))}
+    title = "; ".join(filter(None, (plot.axes.title, plot.band_name)))
+    return {"data": traces, "layout": front_layout(plot.axes, title=title)}
+
+
+def write_staircase_plot(plot: StaircasePlot, path: Path, *, size: Size | None, description: str) -> None:
+    """Draw staircases.
+
+    Args:
+        path: File name ending in `.png`, `.pdf`, `.svg` or `.html`.
+        size: Size of a printed figure; the width of a page by default.
+        description: Origin of the values, stored in the metadata of the file.
+
+    Raises:
+        OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
+    """
+    check_plot_file(path, size)
+    write_figure(plot.drawn, path, description, size, title=plot.axes.title, spots=plot.spots)
 
 
 def _traces(staircase: Staircase, axes: FrontPlot, colour: str) -> list[dict[str, Any]]:

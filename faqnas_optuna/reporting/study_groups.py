@@ -18,7 +18,7 @@ from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.plain_figures import PlainFigure
 from faqnas_optuna.reporting.report import Block
 from faqnas_optuna.reporting.sizes import Size
-from faqnas_optuna.reporting.staircase_plot import Staircase, staircase_figure, write_staircase_plot
+from faqnas_optuna.reporting.staircase_plot import Staircase, StaircasePlot, staircase_figure, write_staircase_plot
 from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.pareto import log_hypervolume
@@ -184,25 +184,24 @@ def write_groups_plot(groups: Sequence[StudyGroup], path: Path, *, size: Size | 
         OutputError: The suffix is another one, an HTML page has a size, or the file cannot be written.
     """
     studies = {state.study.name: provenance(state.study) for group in groups for state in group.states}
-    staircases, axes, band_name = _drawing(groups)
-    write_staircase_plot(staircases, axes, path, size=size, band_name=band_name, description=json.dumps({"studies": studies}))
+    write_staircase_plot(groups_plot(groups), path, size=size, description=json.dumps({"studies": studies}))
 
 
 def groups_figure(groups: Sequence[StudyGroup]) -> PlainFigure:
     """Return the figure of `write_groups_plot` for a browser."""
-    return staircase_figure(*_drawing(groups))
+    return staircase_figure(groups_plot(groups))
 
 
-def _drawing(groups: Sequence[StudyGroup]) -> tuple[list[Staircase], FrontPlot, str]:
-    """Return the staircases of groups, their axes, and the meaning of their bands."""
+def groups_plot(groups: Sequence[StudyGroup]) -> StaircasePlot:
+    """Return the content of a figure of the groups."""
     states = [state for group in groups for state in group.states]
     title = f"fronts of {len(states):,} {'study' if len(states) == 1 else 'studies'}"
     has_bands = any(len(group.states) > 1 for group in groups)
     end = max(float(front[:, 0].max()) for group in groups for front in group.fronts)
-    return (
-        [staircase(group.name, group.fronts, end) for group in groups],
-        replace(FrontPlot.of(states[0], None, limit=0), title=title),
-        BANDS if has_bands else "",
+    return StaircasePlot(
+        staircases=[staircase(group.name, group.fronts, end) for group in groups],
+        axes=replace(FrontPlot.of(states[0], None, limit=0), title=title),
+        band_name=BANDS if has_bands else "",
     )
 
 

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.circuits.genome import GENES
-from faqnas_optuna.reporting.matplotlib_front import legend_below, styled
-from faqnas_optuna.reporting.plotly_front import UNDATED
+from faqnas_optuna.reporting.matplotlib_front import UNDATED, legend_below, styled
 from faqnas_optuna.reporting.sizes import Size
 from studies.claims.decomposition import SHARES
 from studies.claims.report import SHARE_TITLES, Row

@@ -55,7 +55,7 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
             # noise. Settings of `start` must not change other commands. `--listen` is internal.
             files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE", "GROUP_BY")}
             files |= {("confirm", option) for option in ("LATEX", "SHOTS", "PLOT", "NAME", "SIZE", "CSV")}
-            files |= {("compare", "PLOT"), ("compare", "SIZE"), ("space", "OUT"), ("export", "OUT")}
+            files |= {("compare", "PLOT"), ("compare", "SIZE"), ("space", "OUT"), ("export", "OUT"), ("report", "OUT")}
             budgets = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
             budgets |= {(command, "REPEATS") for command in ("confirm", "enumerate")}
             # `compare` has variables of these names, and `pareto` refuses families in a search.
@@ -245,7 +245,7 @@ def test_pareto_picks_one_circuit_and_says_why(stored: Cli, tmp_path: Path) -> N
     )
     assert len((tmp_path / "front.csv").read_text().splitlines()) == 2
     drawn = (tmp_path / "front.html").read_text()
-    assert all(f'[{entry["trial"]},"' in drawn for entry in front)
+    assert all(f"<title>trial {entry['trial']}\n" in drawn for entry in front)
     document = json.loads(stored("pareto", "iris", "--pick", "best", "--json")[1])
     assert document["front"] == [lowest]
     assert f"Picked by {document['pick']['rule']}: {document['pick']['why']}." == why

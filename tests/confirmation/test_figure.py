@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from faqnas_optuna.config import Score
-from faqnas_optuna.confirmation.analysis import confirmation_document
+from faqnas_optuna.confirmation.analysis import confirmation_document, is_significant
 from faqnas_optuna.confirmation.circuit_table import heading_of_test_score
 from faqnas_optuna.confirmation.figure import write_confirmation_plot
 from faqnas_optuna.confirmation.study import Confirmation
@@ -52,6 +52,16 @@ def test_controls_that_differ_significantly_are_filled(document: dict[str, Any],
         # Open marks are filled with white, as is the background of the figure.
         drawings.append((tmp_path / "figure.svg").read_text().count("fill: #ffffff"))
     assert drawings[0] > drawings[1]
+
+
+def test_without_a_p_no_control_is_filled(document: dict[str, Any], tmp_path: Path) -> None:
+    """Check a confirmation with one seed, which gives no p."""
+    for circuit in document["circuits"]:
+        for control in circuit["controls"]:
+            control |= {"p_holm": None, "difference": None, "rank_biserial": None}
+            assert not is_significant(control)
+    write_confirmation_plot(document, tmp_path / "figure.svg")
+    assert "embedding alone" in text_of(tmp_path / "figure.svg")
 
 
 def test_balanced_accuracy_is_drawn_where_it_is_the_score(document: dict[str, Any], tmp_path: Path) -> None:

@@ -51,10 +51,9 @@ def test_a_png_is_a_picture(search: Search, tmp_path: Path) -> None:
 def test_a_page_holds_every_trial_and_needs_no_network(search: Search, tmp_path: Path) -> None:
     write_pareto_plot(read_state(search), tmp_path / "front.html")
     page = (tmp_path / "front.html").read_text()
-    assert "<script src=" not in page
+    assert "<script src=" not in page and len(page) < 100_000
     for best in read_state(search).front:
         assert str(best.effective_gates) in page
-    assert '"type":"log"' in page
 
 
 @pytest.mark.parametrize(("ending", "begins"), mostly_slow([("pdf", b"%PDF-"), ("svg", b"<?xml")]))

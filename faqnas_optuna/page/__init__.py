@@ -1,0 +1,1 @@
+"""Report of studies as one self-contained HTML page."""

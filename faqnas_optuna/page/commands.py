@@ -1,0 +1,110 @@
+"""Commands that reproduce a study, and the study file that they need."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from faqnas_optuna.config import SAMPLES, StudyConfig
+from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.stopping import Resumption, StopReason
+
+REPLAYED = (StopReason.GENERATIONS, StopReason.STAGNATION)
+"""Reasons of stops that a repetition reaches by itself, so that a resumption must follow them."""
+
+
+def study_file(config: StudyConfig) -> str:
+    """Return all settings of a study as a study file (TOML), defaults included: those of later versions may differ."""
+    settings = config.model_dump(mode="json")
+    sections = {name: values for name, values in settings.items() if isinstance(values, Mapping)}
+    lines = _assignments({name: value for name, value in settings.items() if name not in sections})
+    for name, values in sections.items():
+        lines += ["", f"[{name}]", *_assignments(values)]
+    return "\n".join(lines) + "\n"
+
+
+def _assignments(values: Mapping[str, Any]) -> list[str]:
+    # Texts, numbers, truth values and lists of them are written alike in JSON and TOML, which has no null.
+    return [f"{name} = {_toml(value)}" for name, value in values.items() if value is not None]
+
+
+def _toml(value: Any) -> str:
+    # Unlike JSON, TOML forbids the character DEL in texts, and halves of surrogate pairs.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
+
+
+def reproducing_commands(search: Search, rule: str, confirmation: Mapping[str, Any] | None) -> list[str]:
+    """Return the commands that create the study, its confirmation and its report, or the call if it has samples in memory.
+
+    Args:
+        rule: Rule that selects the circuit of the report.
+        confirmation: A `confirmation_document`; None without a confirmation.
+    """
+    name = search.name
+    if search.config.dataset == SAMPLES:
+        # The samples were in the memory of a program, which no command can read.
+        function = "search" if search.description.race is None else "race"
+        return [f"{function}(x, y, config='{name}.toml', study='{name}')  # Python"]
+    if search.description.race is None:
+        commands = _search_commands(search)
+    else:
+        commands = [f"race --config {name}.toml --study {name}{_race_options(search.description)}"]
+    if confirmation:
+        trials = ",".join(str(circuit["trial"]) for circuit in confirmation["circuits"])
+        budget = f"--epochs {confirmation['epochs']} --repeats {confirmation['repeats']}"
+        commands.append(f"confirm {name} --trials {trials} {budget}")
+    return [f"faqnas-optuna {command}" for command in (*commands, f"report {name} --pick {rule} --out report.html")]
+
+
+def _search_commands(search: Search) -> list[str]:
+    """Return the commands of a search, whose limit of generations may have been raised."""
+    limits = generation_limits(search.config.search.generations, search.metadata.resumptions())
+    first = f"start --config {search.name}.toml --study {search.name}"
+    # The study file has the last limit.
+    first += f" --generations {limits[0]}" if len(limits) > 1 else ""
+    return [first, *(f"resume {search.name} --generations {limit}" for limit in limits[1:])]
+
+
+def generation_limits(last: int, resumptions: list[Resumption]) -> list[int]:
+    """Return the maximum number of generations of the first command and of each resumption.
+
+    Args:
+        last: Present maximum.
+        resumptions: Resumptions, sorted by time.
+    """
+    limits = [last]
+    # Backwards, since each resumption replaced the limit before it.
+    for resumption in reversed(resumptions):
+        # A repetition runs through stops by a user and by a signal.
+        if resumption.stop and resumption.stop.reason in REPLAYED:
+            is_used_up = resumption.stop.reason is StopReason.GENERATIONS
+            limits.insert(0, resumption.generation if is_used_up else limits[0])
+    return limits
+
+
+def _race_options(description: Description) -> str:
+    race = description.race
+    assert race is not None
+    options = f" --trainings {race.budget}"
+    if race.within is not None:
+        options += f" --within {race.within:g}"
+    if race.sample is not None:
+        options += f" --sample {race.sample}"
+    if race.among is not None:
+        options += f" --among {race.among}"
+    return options + " --resplit" * race.resplit
+
+
+def reproduction_note(search: Search) -> str:
+    """Return what the commands need, and how far the results agree."""
+    needs = f"These commands need the study file {search.name}.toml, which is among the downloads"
+    if files := search.description.files:
+        # Paths of this machine mean nothing on another.
+        needs += f", and {' and '.join(Path(path).name for path in files.to_json().values() if path)} in the same directory"
+    if search.description.race is not None:
+        return f"{needs}. The result does not depend on the number of workers."
+    return (
+        f"{needs}. One worker, or any number with --synchronous, suggests the same circuits again; several workers may suggest"
+        " others, but each circuit gets the same values. Other versions may change the last digits."
+    )

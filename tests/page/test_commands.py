@@ -1,0 +1,77 @@
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faqnas_optuna.config import DataConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.hardware.devices import DEVICES
+from faqnas_optuna.page.commands import generation_limits, reproducing_commands, study_file
+from faqnas_optuna.study.race_summary import RaceSummary
+from faqnas_optuna.study.search import Search
+from faqnas_optuna.study.stopping import Resumption, Stop, StopReason
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(target=TEXTS, drop=st.lists(TEXTS, max_size=3), rate=st.floats(1e-12, 10))
+def test_a_study_file_has_all_settings(target: str, drop: list[str], rate: float) -> None:
+    """Check that TOML restores any text and number, among them DEL and characters beyond 16 bits."""
+    config = StudyConfig(
+        dataset="ä \U0001f600.csv",
+        device=DEVICES["eagle"],
+        data=DataConfig(target=target, drop=tuple(drop)),
+        training=TrainingConfig(learning_rate=rate),
+    )
+    assert StudyConfig.from_settings(tomllib.loads(study_file(config)), source="file") == config
+
+
+def test_a_study_file_of_the_defaults_names_them() -> None:
+    assert tomllib.loads(study_file(StudyConfig(dataset="wine")))["search"]["population"] == 20
+
+
+def resumption(reason: StopReason | None, *, generation: int, limit: int) -> Resumption:
+    stop = None if reason is None else Stop(reason=reason, at="2026-01-01T00:00:00+00:00", by="ada")
+    return Resumption(generation=generation, trial=0, limit=limit, at="2026-01-01T00:00:00+00:00", by="ada", stop=stop)
+
+
+@pytest.mark.parametrize(
+    ("resumptions", "limits"),
+    [
+        ([], [12]),
+        # The first limit was reached.
+        ([resumption(StopReason.GENERATIONS, generation=8, limit=12)], [8, 12]),
+        # The first limit is unknown, and did not matter.
+        ([resumption(StopReason.STAGNATION, generation=5, limit=12)], [12, 12]),
+        # A repetition is not interrupted.
+        ([resumption(StopReason.REQUESTED, generation=3, limit=12), resumption(None, generation=4, limit=12)], [12]),
+        (
+            [
+                resumption(StopReason.GENERATIONS, generation=4, limit=8),
+                resumption(StopReason.GENERATIONS, generation=8, limit=12),
+            ],
+            [4, 8, 12],
+        ),
+    ],
+)
+def test_each_resumption_has_its_limit(resumptions: list[Resumption], limits: list[int]) -> None:
+    assert generation_limits(12, resumptions) == limits
+
+
+def test_the_commands_of_a_race_have_its_budget(new_search: Callable[..., Search]) -> None:
+    search = new_search(name="iris.race")
+    race = RaceSummary(budget=500, within=0.05, level=0.95, sample=40, resplit=True)
+    raced = replace(search, description=replace(search.description, race=race))
+    assert reproducing_commands(raced, "knee", None) == [
+        "faqnas-optuna race --config iris.race.toml --study iris.race --trainings 500 --within 0.05 --sample 40 --resplit",
+        "faqnas-optuna report iris.race --pick knee --out report.html",
+    ]
+
+
+def test_samples_in_memory_need_a_program(new_search: Callable[..., Search]) -> None:
+    search = new_search(name="moons")
+    config = search.config.model_copy(update={"dataset": "samples"})
+    held = replace(search, description=replace(search.description, config=config))
+    assert reproducing_commands(held, "knee", None) == ["search(x, y, config='moons.toml', study='moons')  # Python"]
