@@ -55,6 +55,7 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
             # noise. Settings of `start` must not change other commands. `--listen` is internal.
             files = {("pareto", option) for option in ("CSV", "LATEX", "PLOT", "SIZE", "GROUP_BY")}
             files |= {("confirm", option) for option in ("LATEX", "SHOTS", "PLOT", "NAME", "SIZE", "CSV")}
+            files |= {("experiment", option) for option in ("CSV", "LATEX", "PLOT", "SIZE")}
             files |= {("compare", "PLOT"), ("compare", "SIZE"), ("space", "OUT"), ("export", "OUT"), ("report", "OUT")}
             budgets = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
             budgets |= {(command, "REPEATS") for command in ("confirm", "enumerate")}

@@ -81,10 +81,10 @@ def chromium(profile: Path) -> Callable[..., str]:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
 
-    def run(url: str, *options: str, seconds: int = 10) -> str:
+    def run(url: str, *options: str, seconds: int = 10, width: int = 1200) -> str:
         fixed = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
         small = ("--disable-extensions", "--disable-component-extensions-with-background-pages")
-        own = (f"--user-data-dir={profile}", f"--virtual-time-budget={1000 * seconds}", "--window-size=1200,1600")
+        own = (f"--user-data-dir={profile}", f"--virtual-time-budget={1000 * seconds}", f"--window-size={width},1600")
         process = subprocess.Popen(
             [str(CHROMIUM), *fixed, *small, *own, *options, url],
             stdout=subprocess.PIPE,
