@@ -49,6 +49,7 @@ def experiment(
     """
     plan = Experiment.read(settings if isinstance(settings, Mapping) else Path(settings))
 
+    # The bar of each study begins with its place in the experiment.
     def study(position: Position) -> Hooks:
         return replace(program_hooks(progress), show_progress=partial(progress_bar, progress, prefix=f"{position} "))
 

@@ -161,6 +161,7 @@ def run_experiment(
 
 def check_data(experiment: Experiment, data_dir: Path | None) -> None:
     """Refuse an experiment with unknown data before its first training."""
+    # The splits of a data set have the same files.
     for dataset in experiment.datasets:
         cell = next(cell for cell in experiment.cells if cell.dataset == dataset)
         check_exists(cell.config, cell.files and cell.files.located(data_dir))
@@ -234,6 +235,7 @@ def _run_cell(
     data_dir: Path | None,
 ) -> int:
     """Run a study and its confirmation until they are complete or a signal arrives; return the exit code of the signal."""
+    # Loaded by the services, and only for studies that are not complete.
     data = DataSource(files=cell.files and cell.files.located(data_dir), data_dir=data_dir)
     own = hooks.study(position)
     study: Any
@@ -273,6 +275,7 @@ def read_results(experiment: Experiment, storage: BaseStorage, *, exit_code: int
     """Read the results of the studies that are complete."""
     results: list[CellResult] = []
     fronts: dict[tuple[str, str], list[Floats]] = {}
+    # Workers with other versions are refused, so those of any study will do.
     versions: Mapping[str, str] = {}
     for cell in experiment.cells:
         pair = _complete_cell(cell, experiment, storage)

@@ -1,5 +1,6 @@
 """The command `experiment`: a table over data sets, methods, splits and seeds from one file."""
 
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +93,8 @@ def experiment(
             return _print_estimates(plan, execution, data_dir, as_json=as_json)
         run = run_experiment(plan, execution, _hooks(storage), data_dir=data_dir)
         if run.exit_code:
-            click.echo(f"interrupted; finished trainings are kept. Continue with: {typed(f'experiment {file}')}", err=True)
+            command = typed(f"experiment {shlex.quote(str(file))}")
+            click.echo(f"interrupted; finished trainings are kept. Continue with: {command}", err=True)
         # Before the table is printed: the reader of a pipe may leave.
         _write_files(run, csv_file, latex_file, plot, size)
         _print(run, as_json=as_json)

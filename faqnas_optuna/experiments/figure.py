@@ -53,9 +53,11 @@ def write_experiment_plot(
     """
     check_printed(path)
     form = (size or Size.PAGE).form
+    # An unfinished experiment has no panels for data sets without results.
     datasets = [dataset for dataset in experiment.datasets if any(entry.dataset == dataset for entry in fronts)]
     columns = max(1, min(len(datasets), int(form.inches[0] / PANEL_WIDTH_INCHES)))
     rows = math.ceil(len(datasets) / columns)
+    # Panels grow with the text, so that labels do not overlap on slides.
     scale = form.text_pt / Size.PAGE.form.text_pt
     form = replace(form, inches=(form.inches[0], scale * (PANEL_HEIGHT_INCHES * rows + LEGEND_INCHES)))
     figure = _figure(experiment, datasets, fronts, form, columns=columns, rows=rows)

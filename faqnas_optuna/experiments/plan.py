@@ -63,6 +63,7 @@ class Method(_Section):
             ConfigError: There is no such algorithm, or a study cannot run it.
         """
         algorithm = searcher(self.searcher)
+        # Typed settings come last, so that they beat those that the name implies.
         own = {f"search.{name}": value for name, value in self.search.items()}
         own |= {f"training.{name}": value for name, value in self.training.items()}
         if self.is_race:
@@ -70,6 +71,7 @@ class Method(_Section):
         for name in ("trainings", "within", "sample"):
             if getattr(self, name) is not None:
                 raise ConfigError(f"{name} is a setting of races; limit the search by search.generations instead")
+        # Names consist of a sampler, an ablation and the estimate of the errors: nsga2-error-pooled:3.
         base = algorithm.name.partition(":")[0].removesuffix("-pooled")
         kind = base.removesuffix("-error")
         if kind not in list(Sampler):
@@ -212,6 +214,7 @@ def _cells(file: ExperimentFile, protocol: Mapping[str, Any], text: str) -> list
         protocol: Settings of all studies.
         text: Origin of the settings, for error messages.
     """
+    # Read before the loops, so that an invalid entry is reported once.
     entries = [_data_settings(entry, text) for entry in file.datasets]
     labels = [label for label, _ in entries]
     if len(set(labels)) < len(labels):
@@ -229,6 +232,7 @@ def _cells(file: ExperimentFile, protocol: Mapping[str, Any], text: str) -> list
                         "search.synchronous": True,
                         **_method_settings(settings, f"{text}: method {method}"),
                     }
+                    # As for a study file: the directory of a file does not belong to the settings.
                     nested, files = without_directories(override({**protocol, **data}, changes))
                     cells.append(
                         Cell(
@@ -254,6 +258,7 @@ def _method_settings(method: Method, text: str) -> dict[str, Any]:
 
 
 def _check_races(cells: list[Cell], text: str) -> None:
+    # The methods share the section `training`, so the setting may come from there.
     for cell in cells:
         if cell.race and cell.config.training.repeats > 1:
             raise ConfigError(
@@ -263,6 +268,7 @@ def _check_races(cells: list[Cell], text: str) -> None:
 
 def _data_settings(entry: str | dict[str, Any], text: str) -> tuple[str, dict[str, Any]]:
     """Return the label of a data set and its settings as in a study file."""
+    # A name alone is short for a table with this name.
     given = {"dataset": entry} if isinstance(entry, str) else dict(entry)
     known = ("dataset", "name", *(name for name in DataConfig.model_fields if name != "split_seed"))
     for name in given:

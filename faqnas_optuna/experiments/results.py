@@ -104,6 +104,7 @@ def summarise(experiment: Experiment, results: Sequence[CellResult], *, score: s
         results: Results of the studies that are confirmed so far.
         score: Name of the test score.
     """
+    # In the order of the file, whatever the order in which studies were completed.
     by_row: defaultdict[tuple[str, str, str], list[CellResult]] = defaultdict(list)
     for result in results:
         by_row[result.cell.dataset, result.cell.method, result.rule].append(result)
@@ -124,6 +125,7 @@ def unit_means(experiment: Experiment, values: Mapping[tuple[int, int], float]) 
         values: Value of each search by split and seed.
     """
     file = experiment.file
+    # Keys are sorted, so that values are in one order however the results were read.
     if file.splits == 1:
         return {seed: value for (_, seed), value in sorted(values.items())}
     by_split: defaultdict[int, list[float]] = defaultdict(list)
@@ -159,6 +161,7 @@ def _row(
 
 def _values(experiment: Experiment, members: Sequence[CellResult], baseline: str | None = None) -> dict[int, float]:
     """Return the independent values of a row, or those of one of its baselines where every study has it."""
+    # A baseline may lack where it was not chosen, or where its data are too large.
     scores = {
         (result.cell.split, result.cell.seed): result.test_score if baseline is None else result.baselines[baseline]
         for result in members
@@ -199,6 +202,7 @@ def results_of(cell: Cell, picks: Mapping[str, int], document: Mapping[str, Any]
         document: A `confirmation_document`.
     """
     key = f"test_{cell.config.score.key}"
+    # By trial: two rules may select the same circuit, which is confirmed once.
     circuits = {circuit["trial"]: circuit for circuit in document["circuits"]}
     classical = {baseline["baseline"]: baseline[key] for baseline in document["baselines"]}
     return [

@@ -117,8 +117,10 @@ def experiment_blocks(results: ExperimentResults) -> list[Block]:
 
 
 def _difference_cells(difference: Difference | None) -> list[str]:
+    # The reference method is not compared with itself.
     if difference is None:
         return [MISSING, MISSING]
+    # Uncorrected p values are in CSV and JSON.
     return [f"{difference.comparison.difference:+z.3f}", f"{difference.p_holm:.3f}"]
 
 
@@ -137,6 +139,7 @@ def _explanation(results: ExperimentResults) -> str:
 
 def _remarks(results: ExperimentResults) -> list[str]:
     """Return remarks on what the table cannot show."""
+    # Each remark names the setting that changes it.
     remarks = []
     file = results.experiment.file
     if file.splits == 1:
@@ -187,6 +190,7 @@ def experiment_latex(results: ExperimentResults, *, origin: Mapping[str, Any]) -
 def _latex_difference(difference: Difference | None) -> str:
     if difference is None:
         return "--"
+    # In mathematical mode the sign is a minus, not a hyphen.
     star = r"^{*}" if difference.p_holm < SIGNIFICANT else ""
     return f"${difference.comparison.difference:+z.3f}{star}$"
 

@@ -56,6 +56,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):  # type: ignore[misc
             DataError: A column cannot be read, or none can be used.
             ParameterError: A declared kind or its column does not exist. It is a ValueError.
         """
+        # Fitted attributes end in an underscore, as scikit-learn expects.
         frame = as_frame(X)
         self.schema_ = Schema(kinds=infer_kinds(frame, self.kinds))
         columns = [read_column(name, self.schema_.kinds[name], frame[name]) for name in self.schema_.features]
@@ -110,6 +111,7 @@ def infer_kinds(frame: "pd.DataFrame", declared: Mapping[str, str] | None = None
                 f"kinds must name columns of the data, each with {', '.join(DECLARABLE)}; it has {name!r}: {str(kind)!r}"
             )
         kinds[name] = Kind(kind)
+    # All columns are checked, so that one message lists every problem.
     problems = Problems(NAME)
     for name in frame.columns:
         if name not in kinds:

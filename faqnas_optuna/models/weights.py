@@ -60,6 +60,7 @@ def weighted_split(
         by_class = compute_class_weight(class_weight, classes=classes, y=classes[y])
     if not (np.isfinite(by_class).all() and (by_class >= 0).all() and by_class.any()):
         raise ParameterError(f"class_weight must have finite weights of at least 0, and one above 0; it is {class_weight!r}")
+    # A sample counts by its own weight and by that of its class, as in scikit-learn's classifiers.
     weights = own * by_class[y]
     rows = np.flatnonzero(weights)
     weights = weights[rows] / weights.max()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from faqnas_optuna.config import SAMPLES, StudyConfig
+from faqnas_optuna.confirmation.plan import BASELINES, NO_BASELINES
 from faqnas_optuna.study.metadata import Description
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import Resumption, StopReason
@@ -18,6 +19,7 @@ def study_file(config: StudyConfig) -> str:
     """Return all settings of a study as a study file (TOML), defaults included: those of later versions may differ."""
     settings = config.model_dump(mode="json")
     sections = {name: values for name, values in settings.items() if isinstance(values, Mapping)}
+    # TOML has single settings before the first section.
     lines = _assignments({name: value for name, value in settings.items() if name not in sections})
     for name, values in sections.items():
         lines += ["", f"[{name}]", *_assignments(values)]
@@ -53,7 +55,10 @@ def reproducing_commands(search: Search, rule: str, confirmation: Mapping[str, A
     if confirmation:
         trials = ",".join(str(circuit["trial"]) for circuit in confirmation["circuits"])
         budget = f"--epochs {confirmation['epochs']} --repeats {confirmation['repeats']}"
-        commands.append(f"confirm {name} --trials {trials} {budget}")
+        chosen = confirmation["baselines_chosen"]
+        # Without the option, a confirmation has all baselines.
+        baselines = "" if len(chosen) == len(BASELINES) else f" --baselines {','.join(chosen) or NO_BASELINES}"
+        commands.append(f"confirm {name} --trials {trials} {budget}{baselines}")
     return [f"faqnas-optuna {command}" for command in (*commands, f"report {name} --pick {rule} --out report.html")]
 
 
@@ -86,6 +91,7 @@ def generation_limits(last: int, resumptions: list[Resumption]) -> list[int]:
 def _race_options(description: Description) -> str:
     race = description.race
     assert race is not None
+    # The budget is stored as a number of trainings, also if it was given in seconds.
     options = f" --trainings {race.budget}"
     if race.within is not None:
         options += f" --within {race.within:g}"

@@ -47,6 +47,7 @@ def curve_svgs(document: Document, name: str) -> list[str]:
     Args:
         document: A `confirmation_document`.
     """
+    # The keys of the curves in the document, and the labels of their axes.
     labels = {"losses": "training loss", "validation_accuracies": "validation accuracy"}
     return [_curves(document["circuits"], key, label, f"{name}{key[0]}") for key, label in labels.items()]
 
@@ -70,6 +71,7 @@ def _curves(circuits: Sequence[Document], key: str, label: str, name: str) -> st
 
 def importance_svg(importances: Importances, config: StudyConfig, name: str) -> str:
     """Return the importances of the genes for both objectives as bars."""
+    # The order of the bars of each gene, and of the legend.
     error_name = f"validation error{config.score.remark}"
     series = {error_name: (importances.error, ESTIMATED), config.cost_name: (importances.cost, COST_COLOUR)}
     genes = importances.genes

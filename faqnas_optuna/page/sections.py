@@ -168,6 +168,7 @@ def _circuit(chosen: Candidate, search: Search) -> Iterator[Part]:
     # Importing PennyLane takes seconds.
     from faqnas_optuna.circuits.pennylane_circuit import draw
 
+    # Drawn with its inert gates, which the text marks by brackets.
     circuit = chosen.genome.circuit
     yield _text(f"Trial {chosen.trial}: {chosen.effective_gates}.")
     yield Part(kind=Kind.CODE, value=in_blocks(draw(circuit), DRAWING_WIDTH))
@@ -213,6 +214,7 @@ def _genes(search: Search, prefix: str) -> Iterator[Part]:
 
 def _data(search: Search, state: SearchState) -> Iterator[Part]:
     yield _text(study_note(state)["Protocol"])
+    # Both are needed to check that another copy of the data is the same.
     seed, fingerprint = search.config.split_seed, search.description.data_fingerprint
     yield _text(
         f"Parts that the data do not define were drawn with the random seed {seed}. Fingerprint of the data: {fingerprint}."
@@ -227,6 +229,7 @@ def _settings(search: Search) -> Iterator[Part]:
     # Directories of the machine do not belong in a report.
     files = {name: path and Path(path).name for name, path in (document["files"] or {}).items()}
     yield Part(kind=Kind.TERMS, value=study_fields(document | {"files": files}))
+    # Workers with equal versions share an entry.
     versions = [search.description.versions, *search.metadata.worker_versions()]
     for number, packages in enumerate(versions):
         yield _text("Versions:" if not number else "Further versions of workers:")
@@ -241,6 +244,7 @@ def _reproduction(search: Search, rule: SelectionRule, confirmation: Mapping[str
 def _files(state: SearchState, confirmation: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the addresses of the downloads by file name."""
     name = state.study.name
+    # As printed by `pareto --json` and `--csv`, without a selected circuit.
     document = pareto_document(state)
     files = {
         f"{name}.csv": download(front_csv(document), "text/csv"),

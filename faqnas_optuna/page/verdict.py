@@ -23,6 +23,7 @@ def verdict(state: SearchState, rule: SelectionRule, confirmation: Document | No
         rule: Rule that selects the circuit.
         confirmation: A `confirmation_document`; None without a confirmation.
     """
+    # Read once: a pooled front is computed each time.
     front = state.front
     chosen = rule.choose(front)
     why = rule.why(front, cost_with_name=state.study.config.cost_with_name)
@@ -35,6 +36,7 @@ def verdict(state: SearchState, rule: SelectionRule, confirmation: Document | No
         "It has neither been evaluated on the test part nor compared with baselines, such as the network without a circuit:"
         f" {command} does both."
     )
+    # The scores of a race are means over many trainings, with a guarantee in place of a warning.
     if state.study.description.race is not None:
         return [choice, bound_sentence(state.study.description), missing]
     return [choice, _estimated(chosen, state), missing]
@@ -42,6 +44,7 @@ def verdict(state: SearchState, rule: SelectionRule, confirmation: Document | No
 
 def confirmed_entry(candidate: Candidate, confirmation: Document | None) -> Document | None:
     """Return the entry of a circuit in a `confirmation_document`; None if it is not confirmed."""
+    # By the digest, since another trial may have suggested the circuit that was confirmed.
     circuits = confirmation["circuits"] if confirmation else ()
     return next((entry for entry in circuits if entry["circuit"] == candidate.record.circuit), None)
 
@@ -49,6 +52,7 @@ def confirmed_entry(candidate: Candidate, confirmation: Document | None) -> Docu
 def _confirmed(entry: Document, confirmation: Document) -> str:
     score = Score(confirmation["score"])
     name = f"test_{score.key}"
+    # A running confirmation has fewer seeds so far than it will have.
     seeds = len(entry[name.replace("accuracy", "accuracies")])
     ends = entry[f"{name}_interval"]
     interval = "" if ends is None else f" (95 % CI {interval_text(ends)})"

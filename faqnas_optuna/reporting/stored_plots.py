@@ -28,6 +28,7 @@ def store_plots(study: StoredStudy[Any], read: Callable[[], StudyState]) -> None
     Args:
         read: Function that returns the state of the study, called only if it is needed.
     """
+    # Asked first, because nothing has changed after most trials.
     metadata = study.metadata
     race = study.description.race
     generations = [] if race else metadata.timed_generations()
@@ -46,6 +47,7 @@ def store_plots(study: StoredStudy[Any], read: Callable[[], StudyState]) -> None
         # Counted from the end, so that the last generation is drawn.
         step = math.ceil(len(generations) / MAX_GENERATIONS)
         figures["hypervolume"] = hypervolume_figure(generations[::-1][::step][::-1])
+    # The fixed ids replace the plots of earlier generations.
     plots = {f"faqnas-{name}": json.dumps(figure, separators=(",", ":")) for name, figure in figures.items()}
     with study.existing():
         metadata.store_plots(plots, extent=extent)

@@ -31,6 +31,7 @@ def replace_plots(study: Study, plots: Mapping[str, str], attributes: Mapping[st
     Raises:
         KeyError: The study was deleted.
     """
+    # optuna-dashboard joins the pieces of a plot in the order of their numbers.
     study_id = study_id_of(study)
     columns = STUDY_SYSTEM_ATTRS.c
     pieces = {
