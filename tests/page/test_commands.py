@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faqnas_optuna.config import DataConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.confirmation.plan import BASELINES
 from faqnas_optuna.hardware.devices import DEVICES
 from faqnas_optuna.page.commands import generation_limits, reproducing_commands, study_file
 from faqnas_optuna.study.race_summary import RaceSummary
@@ -75,3 +76,13 @@ def test_samples_in_memory_need_a_program(new_search: Callable[..., Search]) -> 
     config = search.config.model_copy(update={"dataset": "samples"})
     held = replace(search, description=replace(search.description, config=config))
     assert reproducing_commands(held, "knee", None) == ["search(x, y, config='moons.toml', study='moons')  # Python"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "option"), [(["mlp", "logistic"], " --baselines mlp,logistic"), ([], " --baselines none"), ([*BASELINES], "")]
+)
+def test_the_confirmation_has_its_baselines(new_search: Callable[..., Search], chosen: list[str], option: str) -> None:
+    search = new_search(name="small")
+    confirmation = {"circuits": [{"trial": 3}, {"trial": 1}], "epochs": 5, "repeats": 2, "baselines_chosen": chosen}
+    commands = reproducing_commands(search, "knee", confirmation)
+    assert commands[-2] == f"faqnas-optuna confirm small --trials 3,1 --epochs 5 --repeats 2{option}"
