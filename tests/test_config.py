@@ -6,10 +6,12 @@ import pytest
 
 from faqnas_optuna.circuits.genome import GENES, enumerate_genomes
 from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.data.named import DATASETS
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.study_file import differences, override, read_toml
 
-STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
+# The experiment of the paper is no study file.
+STUDIES = sorted(path for path in (Path(__file__).parent.parent / "studies").glob("*.toml") if path.stem in DATASETS)
 
 
 def load(**settings: Any) -> StudyConfig:

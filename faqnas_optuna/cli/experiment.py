@@ -72,8 +72,8 @@ def experiment(
             raise ConfigError(f"{name} {path}: stdout already has the results; give a file name")
         if path:
             check_directory(path)
-    if dry_run and (given := [name for name, path in files.items() if path]):
-        raise ConfigError(f"--dry-run has no results but {given[0]} writes them; leave one of them out")
+    if dry_run and (written := [name for name, path in files.items() if path]):
+        raise ConfigError(f"--dry-run has no results but {written[0]} writes them; leave one of them out")
     if size and not plot:
         raise ConfigError(f"--size {size} is the width of a plot; add --plot, for instance --plot fronts.pdf")
     if plot:

@@ -180,8 +180,8 @@ class Experiment:
         Raises:
             ConfigError: The file cannot be read, or a setting is unknown or invalid.
         """
-        given = dict(source) if isinstance(source, Mapping) else read_toml(source)
-        settings = dict(given)
+        everything = dict(source) if isinstance(source, Mapping) else read_toml(source)
+        settings = dict(everything)
         text = "experiment" if isinstance(source, Mapping) else str(source)
         protocol = {name: settings.pop(name) for name in PROTOCOL if name in settings}
         try:
@@ -189,7 +189,7 @@ class Experiment:
             file = ExperimentFile.model_validate_json(json.dumps(settings, default=str))
         except ValidationError as error:
             raise ConfigError(f"{text}: {'; '.join(explained(detail, _settings_of) for detail in error.errors())}") from error
-        experiment = cls(file=file, settings=given, cells=tuple(_cells(file, protocol, text)))
+        experiment = cls(file=file, settings=everything, cells=tuple(_cells(file, protocol, text)))
         # An invalid rule, baseline or name must not be noticed after hours.
         _ = experiment.rules, experiment.budget
         for cell in experiment.cells:
@@ -269,17 +269,17 @@ def _check_races(cells: list[Cell], text: str) -> None:
 def _data_settings(entry: str | dict[str, Any], text: str) -> tuple[str, dict[str, Any]]:
     """Return the label of a data set and its settings as in a study file."""
     # A name alone is short for a table with this name.
-    given = {"dataset": entry} if isinstance(entry, str) else dict(entry)
-    known = ("dataset", "name", *(name for name in DataConfig.model_fields if name != "split_seed"))
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{text}: datasets: unknown setting {name!r}{did_you_mean(name, known)}")
-    label = given.pop("name", None)
-    dataset = given.pop("dataset", None)
+    settings = {"dataset": entry} if isinstance(entry, str) else dict(entry)
+    names = ("dataset", "name", *(name for name in DataConfig.model_fields if name != "split_seed"))
+    for name in settings:
+        if name not in names:
+            raise ConfigError(f"{text}: datasets: unknown setting {name!r}{did_you_mean(name, names)}")
+    label = settings.pop("name", None)
+    dataset = settings.pop("dataset", None)
     if not isinstance(dataset, str):
         raise ConfigError(f"{text}: datasets: each table needs a dataset, the name of a data set or file")
     # The directory of a file is no part of the name.
-    return _plain(label or default_name(Path(dataset).name)), {"dataset": dataset, "data": given}
+    return _plain(label or default_name(Path(dataset).name)), {"dataset": dataset, "data": settings}
 
 
 def _plain(name: str) -> str:

@@ -141,7 +141,7 @@ def _row(
     dataset, method, rule = key
     # Before the first split is complete, its searches show what is there, without an interval.
     values = tuple(_values(experiment, members).values())
-    shown = values or (fmean(result.test_score for result in members),)
+    displayed = values or (fmean(result.test_score for result in members),)
     names = [name for name in (*CONTROLS, *Baseline) if all(name in result.baselines for result in members)]
     return Row(
         dataset=dataset,
@@ -149,7 +149,7 @@ def _row(
         rule=rule,
         studies=len(members),
         planned=experiment.file.splits * experiment.file.seeds,
-        values=shown,
+        values=displayed,
         interval=bounded_interval(fmean(values), stdev(values), len(values)) if len(values) > 1 else None,
         search_estimate=fmean(result.search_estimate for result in members),
         quantum_flops=fmean(result.quantum_flops for result in members),
@@ -188,10 +188,10 @@ def _compare(
     corrected = holm([comparison.p for comparison in comparisons.values()])
     # All differences may be non-zero after further splits, so the pairs count, not the non-zero differences.
     smallest = smallest_possible([comparison.pairs for comparison in comparisons.values()])
-    found: defaultdict[tuple[str, str, str], tuple[Difference, ...]] = defaultdict(tuple)
+    differences: defaultdict[tuple[str, str, str], tuple[Difference, ...]] = defaultdict(tuple)
     for ((key, name), comparison), p, least in zip(comparisons.items(), corrected, smallest, strict=True):
-        found[key] += (Difference(other=name, comparison=comparison, p_holm=p, smallest_p_holm=least),)
-    return found
+        differences[key] += (Difference(other=name, comparison=comparison, p_holm=p, smallest_p_holm=least),)
+    return differences
 
 
 def results_of(cell: Cell, picks: Mapping[str, int], document: Mapping[str, Any]) -> list[CellResult]:

@@ -16,7 +16,7 @@ from faqnas_optuna.reporting.front_plot import (
     ESTIMATED,
     FrontPlot,
     Mark,
-    points,
+    Spot,
 )
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.stopping import ClosedGeneration
@@ -99,25 +99,16 @@ def front_layout(plot: FrontPlot, *, title: str) -> dict[str, Any]:
 
 def _points_trace(plot: FrontPlot, candidates: list[Candidate]) -> dict[str, Any]:
     """Return the points of a trace, with the text that is displayed under the mouse."""
-    x, y = points(candidates)
-    customdata = []
-    for candidate in candidates:
-        interval = plot.interval(candidate)
-        uncertainty = f" ({1 - interval[1]:.3f} to {1 - interval[0]:.3f}, {plot.interval_name})" if interval else ""
-        score = candidate.scores.mean(plot.score)
-        customdata.append([candidate.trial, str(candidate.effective_gates), score, candidate.costs.parameters, uncertainty])
+    return _with_texts([plot.spot_of(candidate) for candidate in candidates])
+
+
+def _with_texts(spots: Sequence[Spot]) -> dict[str, Any]:
     return {
         "type": "scatter",
-        "x": x,
-        "y": y,
-        "customdata": customdata,
-        # `<extra></extra>` removes the box with the name of the trace.
-        "hovertemplate": (
-            "trial %{customdata[0]}<br>%{customdata[1]}<br>"
-            f"{plot.score.in_words} %{{customdata[2]:.3f}}%{{customdata[4]}}"
-            f"<br>%{{x:{',' if plot.is_by_flops else '.4f'}}} {plot.cost_name}"
-            "<br>%{customdata[3]} parameters<extra></extra>"
-        ),
+        "x": [spot.x for spot in spots],
+        "y": [spot.y for spot in spots],
+        "hovertext": [spot.text.replace("\n", "<br>") for spot in spots],
+        "hoverinfo": "text",
     }
 
 
@@ -177,9 +168,7 @@ def _confirmed_traces(plot: FrontPlot) -> list[dict[str, Any]]:
         "showlegend": False,
     }
     marks = {
-        "type": "scatter",
-        "x": x,
-        "y": [confirmed.error for confirmed in errors],
+        **_with_texts([plot.confirmed_spot_of(*pair) for pair in plot.pairs]),
         "name": CONFIRMED_NAME,
         "mode": "markers",
         "marker": {"color": CONFIRMED, "symbol": "diamond", "size": 9},
@@ -189,11 +178,5 @@ def _confirmed_traces(plot: FrontPlot) -> list[dict[str, Any]]:
             "color": CONFIRMED,
             "thickness": 1,
         },
-        "customdata": [[candidate.trial, confirmed.low, confirmed.high] for candidate, confirmed in plot.pairs],
-        "hovertemplate": (
-            "trial %{customdata[0]}, confirmed"
-            f"<br>error on the test part{plot.score.remark} %{{y:.3f}}"
-            "<br>95 % CI: %{customdata[1]:.3f} to %{customdata[2]:.3f}<extra></extra>"
-        ),
     }
     return [lines, marks]

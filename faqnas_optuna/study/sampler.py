@@ -227,8 +227,8 @@ def _assign_place(study: Study, trial: FrozenTrial) -> int:
         # A requeued trial has its place already.
         return place_of(trial)
     others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
-    taken = {place_of(other) for other in others if not leaves_place(other)}
-    place = next(place for place in count() if place not in taken)
+    places = {place_of(other) for other in others if not leaves_place(other)}
+    place = next(place for place in count() if place not in places)
     if place != trial.number:
         storage_of(study).set_trial_system_attr(trial_id_of(trial), PLACE_KEY, place)
     return place
