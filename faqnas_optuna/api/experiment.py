@@ -12,6 +12,7 @@ from faqnas_optuna.api.notebook import execution_on, path_of, program_hooks
 from faqnas_optuna.api.progress import ShowRace, progress_bar, race_bar
 from faqnas_optuna.api.running import Hooks
 from faqnas_optuna.api.settings import DEFAULT_STORAGE, WorkerTimeouts
+from faqnas_optuna.api.sources import warn_of_findings
 from faqnas_optuna.experiments.plan import Experiment
 
 
@@ -57,5 +58,5 @@ def experiment(
         return race_bar(progress, prefix=f"{position} {name} ")
 
     with execution_on(storage, workers, dask, grace_s, database_timeout_s) as execution:
-        hooks = ExperimentHooks(study=study, race=race)
+        hooks = ExperimentHooks(study=study, race=race, on_data=warn_of_findings)
         return run_experiment(plan, execution, hooks, data_dir=path_of(data_dir))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,12 @@ from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.race_service import RaceProgress, RaceRequest, is_done, run_race
 from faqnas_optuna.api.running import Execution, Hooks, open_patiently
 from faqnas_optuna.api.search_service import SearchRequest, start_search
-from faqnas_optuna.config import Score
+from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.opening import find_confirmation, load_search
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.loading import check_exists
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import NoStudiesError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.experiments.figure import MethodFronts, write_experiment_plot
 from faqnas_optuna.experiments.plan import Cell, Experiment
@@ -66,6 +68,8 @@ class ExperimentHooks:
     study: Callable[[Position], Hooks]
     race: Callable[[Position, str], AbstractContextManager[Callable[[RaceProgress], None]]]
     """Shows a race with a name."""
+    on_data: Callable[[StudyConfig, DataSplits], None]
+    """Reports findings about the data of a study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +141,7 @@ def run_experiment(
     planned = len(experiment.cells)
     complete = complete_studies(experiment, execution, hooks)
     before = len(complete)
+    datasets: set[str] = set()
     for cell in experiment.cells:
         if cell.name in complete:
             continue
@@ -144,7 +149,10 @@ def run_experiment(
         pace = (time.perf_counter() - started) / (done - before) if done > before else None
         position = Position(done=done, planned=planned, remaining_s=pace and pace * (planned - done))
         try:
-            exit_code = _run_cell(cell, experiment, execution, hooks, position, data_dir)
+            # The splits of a data set have the same columns, so the findings of one suffice.
+            on_data = hooks.on_data if cell.dataset not in datasets else lambda config, splits: None
+            datasets.add(cell.dataset)
+            exit_code = _run_cell(cell, experiment, execution, hooks, position, data_dir, on_data)
         except CallInterrupted as interrupted:
             # Early in a study: the results of the others are shown all the same.
             exit_code = interrupted.exit_code
@@ -233,6 +241,7 @@ def _run_cell(
     hooks: ExperimentHooks,
     position: Position,
     data_dir: Path | None,
+    on_data: Callable[[StudyConfig, DataSplits], None],
 ) -> int:
     """Run a study and its confirmation until they are complete or a signal arrives; return the exit code of the signal."""
     # Loaded by the services, and only for studies that are not complete.
@@ -249,10 +258,11 @@ def _run_cell(
             sample=cell.race.sample,
         )
         with hooks.race(position, cell.name) as on_progress:
-            race = run_race(request.checked(), execution, own, on_progress=on_progress)
+            race = run_race(request.checked(), execution, own, on_progress=on_progress, on_data=on_data)
         study, signals = race.study, race.signals
     else:
-        search = start_search(SearchRequest(name=cell.name, config=cell.config, data=data, is_measured=False), execution, own)
+        starting = SearchRequest(name=cell.name, config=cell.config, data=data, is_measured=False)
+        search = start_search(starting, execution, own, on_data=partial(on_data, cell.config))
         study, signals = search.study, search.signals
     if signals.first:
         return signals.exit_code

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from faqnas_optuna.api.settings import WorkerTimeouts
+from faqnas_optuna.cli.conclusion import print_findings
 from faqnas_optuna.cli.launch import dask_client, reporting, show_states, terminal_hooks
 from faqnas_optuna.cli.options import (
     dask_option,
@@ -111,7 +112,11 @@ def _hooks(storage: str) -> "ExperimentHooks":
     def study(position: "Position") -> "Hooks":
         return replace(terminal_hooks(storage), show_progress=partial(show_states, prefix=f"{position} "))
 
-    return ExperimentHooks(study=study, race=lambda position, name: show_race(f"{position} {name}"))
+    return ExperimentHooks(
+        study=study,
+        race=lambda position, name: show_race(f"{position} {name}"),
+        on_data=partial(print_findings, is_checked=True),
+    )
 
 
 def _print(run: "ExperimentRun", *, as_json: bool) -> None:

@@ -117,3 +117,15 @@ def test_a_wrong_file_is_refused_before_any_training(
     code, out, err = cli_here("experiment", "small.toml")
     assert code == 2 and message in err and not out and len(err.splitlines()) == 1
     assert not list(tmp_path.glob("*.db"))
+
+
+@pytest.mark.slow
+def test_findings_about_own_data_are_reported_once(cli_here: Cli, tmp_path: Path) -> None:
+    rows = "".join(f"{index % 7},{index % 2},{'yes' if index % 2 else 'no'}\n" for index in range(60))
+    (tmp_path / "own.csv").write_text(f"a,copy of the class,outcome\n{rows}")
+    write_small(tmp_path, datasets=[{"dataset": "own.csv", "target": "outcome"}], methods={"faqnas": {}}, splits=2)
+    code, out, err = cli_here("experiment", "small.toml")
+    assert code == 0, err
+    # Once, though two splits were searched.
+    assert err.count("Warning: column 'copy of the class' determines the class") == 1
+    assert "2 of 2" in out
