@@ -23,7 +23,7 @@ PAPER = SearchConfig()
 """Settings of the paper, which are the defaults."""
 MAX_REPEATS = 100
 RACE = "race"
-"""Name of the algorithm that is no sampler."""
+"""Name of the algorithm that is not a sampler."""
 
 
 @dataclass(frozen=True, kw_only=True)

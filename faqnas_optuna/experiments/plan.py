@@ -14,6 +14,7 @@ from faqnas_optuna.comparison.samplers import RACE, searcher
 from faqnas_optuna.config import DataConfig, Sampler, StudyConfig
 from faqnas_optuna.config_errors import did_you_mean, explained
 from faqnas_optuna.confirmation.plan import (
+    BASELINES,
     DEFAULT_EPOCHS,
     DEFAULT_REPEATS,
     ConfirmationBudget,
@@ -26,7 +27,9 @@ from faqnas_optuna.study.selection import SelectionRule
 from faqnas_optuna.study.study import MAX_NAME_LENGTH, check_name, default_name
 from faqnas_optuna.study_file import override, read_toml
 
-Count = Annotated[int, Field(ge=1, le=1_000)]
+MOST = 1_000
+"""Maximum number of splits, and of searches per split."""
+Count = Annotated[int, Field(ge=1, le=MOST)]
 PROTOCOL = ("engine", "flops", "gates", "cost", "score", "search", "training", "space")
 """Settings of a study file that an experiment file may have, for all of its studies."""
 
@@ -108,7 +111,7 @@ class ExperimentFile(_Section):
     splits: Count = 1
     """Number of splits of each data set, with the random seeds 0, 1, …"""
     seeds: Count = 1
-    """Number of searches per split, with the random seeds 0, 1, …"""
+    """Number of searches per split. Methods share the random seeds of their searches; splits do not."""
     methods: Annotated[dict[str, Method], Field(min_length=1)]
     """Methods by name. The others are compared with the first."""
     confirm: Confirm = Confirm()
@@ -150,13 +153,15 @@ class Experiment:
     @cached_property
     def rules(self) -> tuple[SelectionRule, ...]:
         """Rules by which circuits are picked."""
-        return tuple(map(SelectionRule.parse, self.file.confirm.picks))
+        # A dictionary drops repeated rules and keeps the order.
+        return tuple(dict.fromkeys(map(SelectionRule.parse, self.file.confirm.picks)))
 
     @cached_property
     def budget(self) -> ConfirmationBudget:
         """Budget of each confirmation."""
         confirm = self.file.confirm
-        baselines = None if confirm.baselines is None else parse_baselines(confirm.baselines)
+        # A budget without baselines would accept any stored choice.
+        baselines = BASELINES if confirm.baselines is None else parse_baselines(confirm.baselines)
         return ConfirmationBudget(epochs=confirm.epochs, repeats=confirm.repeats, baselines=baselines)
 
     @property
@@ -180,13 +185,13 @@ class Experiment:
         Raises:
             ConfigError: The file cannot be read, or a setting is unknown or invalid.
         """
-        everything = dict(source) if isinstance(source, Mapping) else read_toml(source)
-        settings = dict(everything)
         text = "experiment" if isinstance(source, Mapping) else str(source)
+        everything = _plain_values(source, text) if isinstance(source, Mapping) else read_toml(source)
+        settings = dict(everything)
         protocol = {name: settings.pop(name) for name in PROTOCOL if name in settings}
         try:
             # As JSON, whose lists strict mode accepts as tuples.
-            file = ExperimentFile.model_validate_json(json.dumps(settings, default=str))
+            file = ExperimentFile.model_validate_json(json.dumps(settings))
         except ValidationError as error:
             raise ConfigError(f"{text}: {'; '.join(explained(detail, _settings_of) for detail in error.errors())}") from error
         experiment = cls(file=file, settings=everything, cells=tuple(_cells(file, protocol, text)))
@@ -197,6 +202,15 @@ class Experiment:
             if len(cell.confirmation) > MAX_NAME_LENGTH:
                 raise ConfigError(f"{text}: {cell.confirmation!r} is longer than {MAX_NAME_LENGTH} characters; shorten name")
         return experiment
+
+
+def _plain_values(source: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Return settings of a program as values that TOML could have; paths become text."""
+    try:
+        values: dict[str, Any] = json.loads(json.dumps(source, default=str))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{text}: settings must be texts, numbers, lists and dictionaries: {error}") from error
+    return values
 
 
 def _settings_of(section: list[str]) -> tuple[str, ...]:
@@ -219,14 +233,18 @@ def _cells(file: ExperimentFile, protocol: Mapping[str, Any], text: str) -> list
     labels = [label for label, _ in entries]
     if len(set(labels)) < len(labels):
         raise ConfigError(f"{text}: two data sets have the same name; give one of them a name: {{dataset = …, name = …}}")
+    _check_methods(file, text)
     cells = []
     for split in range(file.splits):
         for seed in range(file.seeds):
+            # No two splits share a seed; otherwise the luck of one seed would be in the results of all splits. The seeds of
+            # existing studies do not depend on `splits` and `seeds`.
+            number = MOST * seed + split
             for label, data in entries:
                 for method, settings in file.methods.items():
                     where = f"{text}: {label}, {method}"
                     changes = {
-                        "seed": seed,
+                        "seed": number,
                         "data.split_seed": split,
                         # Otherwise the circuits of a search would depend on the number of its workers.
                         "search.synchronous": True,
@@ -236,7 +254,7 @@ def _cells(file: ExperimentFile, protocol: Mapping[str, Any], text: str) -> list
                     nested, files = without_directories(override({**protocol, **data}, changes))
                     cells.append(
                         Cell(
-                            name=".".join((file.name, label, _plain(method), f"split{split}", f"seed{seed}")),
+                            name=".".join((file.name, label, _plain(method), f"split{split}", f"seed{number}")),
                             dataset=label,
                             method=method,
                             split=split,
@@ -248,6 +266,15 @@ def _cells(file: ExperimentFile, protocol: Mapping[str, Any], text: str) -> list
                     )
     _check_races(cells, text)
     return cells
+
+
+def _check_methods(file: ExperimentFile, text: str) -> None:
+    """Refuse names of methods that could be taken for another method or for a baseline."""
+    names = [_plain(method) for method in file.methods]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"{text}: two methods have the name {repeated[0]!r} in the names of studies; rename one of them")
+    if reserved := [method for method in file.methods if method in BASELINES]:
+        raise ConfigError(f"{text}: method {reserved[0]!r} has the name of a baseline; rename it")
 
 
 def _method_settings(method: Method, text: str) -> dict[str, Any]:
@@ -274,10 +301,10 @@ def _data_settings(entry: str | dict[str, Any], text: str) -> tuple[str, dict[st
     for name in settings:
         if name not in names:
             raise ConfigError(f"{text}: datasets: unknown setting {name!r}{did_you_mean(name, names)}")
-    label = settings.pop("name", None)
+    label = settings.pop("name", "")
     dataset = settings.pop("dataset", None)
-    if not isinstance(dataset, str):
-        raise ConfigError(f"{text}: datasets: each table needs a dataset, the name of a data set or file")
+    if not isinstance(dataset, str) or not isinstance(label, str):
+        raise ConfigError(f"{text}: datasets: each table needs a dataset, the name of a data set or file; name must be text")
     # The directory of a file is no part of the name.
     return _plain(label or default_name(Path(dataset).name)), {"dataset": dataset, "data": settings}
 

@@ -76,10 +76,13 @@ VIEWS: dict[Objectives, Callable[[FrozenTrial], FrozenTrial]] = {
 class _Remembering(BaseGASampler):
     """Genetic algorithm that remembers trials and parents instead of reading all of them for every trial."""
 
-    def __init__(self, memory: _Memory, objectives: Objectives, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, memory: _Memory, config: SearchConfig, *, seed: int) -> None:
+        # The next class is one of Optuna's genetic algorithms.
+        settings: dict[str, Any] = {"crossover_prob": config.crossover, "mutation_prob": config.mutation, "seed": seed}
+        super().__init__(population_size=config.population, **settings)
         self._memory = memory
-        self._view = VIEWS[objectives]
+        self._view = VIEWS[config.objectives]
+        self._is_synchronous = config.synchronous
 
     def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
         generation = generation_of(trial)
@@ -107,7 +110,8 @@ class _Remembering(BaseGASampler):
         # The worker that selects the parents has them in the order of selection, all others by number. Sorting makes the
         # crossover the same on all workers.
         self._memory.parents[generation] = self._view_all(parents)
-        return parents
+        # With one worker and without `synchronous`, the first child of a generation is the one of Optuna's own sampler.
+        return self._memory.parents[generation] if self._is_synchronous else parents
 
     def _view_all(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
         """Return trials sorted by place, with the values by which the algorithm selects them."""
@@ -175,14 +179,7 @@ class SeededSampler(BaseSampler):
         with warnings.catch_warnings():
             # Optuna marks NSGA-III as experimental, which its user has chosen.
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return make(
-                self._memory,
-                self._config.objectives,
-                population_size=self._config.population,
-                crossover_prob=self._config.crossover,
-                mutation_prob=self._config.mutation,
-                seed=seed,
-            )
+            return make(self._memory, self._config, seed=seed)
 
     # Optuna calls the methods below in this order for every trial.
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:

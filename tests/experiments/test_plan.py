@@ -27,11 +27,14 @@ def test_the_studies_are_all_combinations_split_by_split() -> None:
         "e.iris.race.split0.seed0",
         "e.wine-4.faqnas.split0.seed0",
         "e.wine-4.race.split0.seed0",
-        "e.iris.faqnas.split0.seed1",
+        "e.iris.faqnas.split0.seed1000",
     ]
     assert len(experiment.cells) == len({cell.name for cell in experiment.cells}) == 16
     last = experiment.cells[-2]
-    assert (last.config.seed, last.config.data.split_seed, last.config.data.pca) == (1, 1, 4)
+    assert (last.config.seed, last.config.data.split_seed, last.config.data.pca) == (1001, 1, 4)
+    # Methods share the seeds of a split, and no two splits share a seed.
+    assert len({(cell.split, cell.config.seed) for cell in experiment.cells}) == 4
+    assert len({cell.config.seed for cell in experiment.cells}) == 4
     assert all(cell.config.search.synchronous for cell in experiment.cells)
     assert experiment.reference == "faqnas" and experiment.datasets == ["iris", "wine-4"]
     race = experiment.cells[1].race
