@@ -16,6 +16,7 @@
     ├── NoSuccessfulTrialError      5  no trial has succeeded
     ├── FailingWorkerError          1  all trials fail on this worker but not on others
     ├── FailuresError               1  a study stopped after several failed trials in a row
+    ├── StudyStoppedError           1  a user stopped a study whose end is awaited
     ├── PlatformError               1  unsupported operating system, or a limit of it
     ├── WorkerDiedError             1  a child process died
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
@@ -139,6 +140,10 @@ class FailingWorkerError(FaqnasError):
 
 class FailuresError(FaqnasError):
     """A study stopped because several trials in a row failed."""
+
+
+class StudyStoppedError(FaqnasError):
+    """A user stopped a study whose end is awaited."""
 
 
 class PlatformError(FaqnasError):

@@ -305,7 +305,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             sample_weight=None if weights is None else weights[rows[0]],
             class_weight=self.class_weight,
         )
-        # The samples have no name, so the fingerprint is that of their values. Values that there are not add nothing.
+        # The samples have no name, so the fingerprint is that of their values. Absent values add nothing to it.
         digest = hashlib.sha256()
         for part in rows:
             digest.update(np.ascontiguousarray(raw.numbers[part]).tobytes() + y[part].tobytes())

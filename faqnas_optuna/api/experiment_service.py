@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,17 @@ from faqnas_optuna.api.running import Execution, Hooks, open_patiently
 from faqnas_optuna.api.search_service import SearchRequest, start_search
 from faqnas_optuna.config import Score, StudyConfig
 from faqnas_optuna.confirmation.analysis import confirmation_document
-from faqnas_optuna.confirmation.opening import find_confirmation, load_search
+from faqnas_optuna.confirmation.opening import find_confirmation, load_search, search_of
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.loading import check_exists
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import NoStudiesError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.errors import (
+    NoStudiesError,
+    NoSuccessfulTrialError,
+    StudyMismatchError,
+    StudyNotFoundError,
+    StudyStoppedError,
+)
 from faqnas_optuna.experiments.figure import MethodFronts, write_experiment_plot
 from faqnas_optuna.experiments.plan import Cell, Experiment
 from faqnas_optuna.experiments.results import CellResult, ExperimentResults, results_of, summarise
@@ -38,6 +43,8 @@ from faqnas_optuna.study.metadata import Picked
 from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
+from faqnas_optuna.study.stopping import StopReason
+from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.wording import duration_text
 
 if TYPE_CHECKING:
@@ -114,8 +121,11 @@ class ExperimentRun:
 
         Raises:
             ConfigError: There is no such size.
+            NoSuccessfulTrialError: No study has a result.
             OutputError: The suffix is another one, or the file cannot be written.
         """
+        if not self.fronts:
+            raise NoSuccessfulTrialError(f"experiment {self.results.experiment.name!r} has no result to plot")
         write_experiment_plot(self.results.experiment, self.fronts, Path(path), size=size_of(size), origin=self._settings)
 
     @property
@@ -141,7 +151,10 @@ def run_experiment(
     planned = len(experiment.cells)
     complete = complete_studies(experiment, execution, hooks)
     before = len(complete)
-    datasets: set[str] = set()
+    if len(complete) < planned:
+        # Before the first training: a column that cannot be used must not be noticed after hours.
+        for cell in _first_cells(experiment):
+            hooks.on_data(cell.config, _source(cell, data_dir).load(cell.config))
     for cell in experiment.cells:
         if cell.name in complete:
             continue
@@ -149,10 +162,7 @@ def run_experiment(
         pace = (time.perf_counter() - started) / (done - before) if done > before else None
         position = Position(done=done, planned=planned, remaining_s=pace and pace * (planned - done))
         try:
-            # The splits of a data set have the same columns, so the findings of one suffice.
-            on_data = hooks.on_data if cell.dataset not in datasets else lambda config, splits: None
-            datasets.add(cell.dataset)
-            exit_code = _run_cell(cell, experiment, execution, hooks, position, data_dir, on_data)
+            exit_code = _run_cell(cell, experiment, execution, hooks, position, data_dir)
         except CallInterrupted as interrupted:
             # Early in a study: the results of the others are shown all the same.
             exit_code = interrupted.exit_code
@@ -164,15 +174,22 @@ def run_experiment(
         raise CallInterrupted(message, exit_code=exit_code)
     seconds = time.perf_counter() - started
     storage = open_patiently(execution, hooks.study(Position(done=planned, planned=planned, remaining_s=None)))
-    return read_results(experiment, storage, exit_code=exit_code, seconds=seconds)
+    try:
+        return read_results(experiment, storage, exit_code=exit_code, seconds=seconds)
+    finally:
+        disconnect(storage)
 
 
 def check_data(experiment: Experiment, data_dir: Path | None) -> None:
-    """Refuse an experiment with unknown data before its first training."""
-    # The splits of a data set have the same files.
-    for dataset in experiment.datasets:
-        cell = next(cell for cell in experiment.cells if cell.dataset == dataset)
+    """Refuse unknown data sets and files that do not exist."""
+    for cell in _first_cells(experiment):
         check_exists(cell.config, cell.files and cell.files.located(data_dir))
+
+
+def _first_cells(experiment: Experiment) -> list[Cell]:
+    """Return one study of each data set."""
+    # The splits of a data set have the same files and columns.
+    return list({cell.dataset: cell for cell in reversed(experiment.cells)}.values())[::-1]
 
 
 def complete_studies(experiment: Experiment, execution: Execution, hooks: ExperimentHooks) -> set[str]:
@@ -241,52 +258,76 @@ def _run_cell(
     hooks: ExperimentHooks,
     position: Position,
     data_dir: Path | None,
-    on_data: Callable[[StudyConfig, DataSplits], None],
 ) -> int:
     """Run a study and its confirmation until they are complete or a signal arrives; return the exit code of the signal."""
-    # Loaded by the services, and only for studies that are not complete.
-    data = DataSource(files=cell.files and cell.files.located(data_dir), data_dir=data_dir)
+    data = _source(cell, data_dir)
     own = hooks.study(position)
-    study: Any
-    if cell.race:
-        request = RaceRequest(
-            name=cell.name,
-            config=cell.config,
-            data=data,
-            trainings=cell.race.trainings,
-            within=cell.race.within,
-            sample=cell.race.sample,
-        )
-        with hooks.race(position, cell.name) as on_progress:
-            race = run_race(request.checked(), execution, own, on_progress=on_progress, on_data=on_data)
-        study, signals = race.study, race.signals
-    else:
-        starting = SearchRequest(name=cell.name, config=cell.config, data=data, is_measured=False)
-        search = start_search(starting, execution, own, on_data=partial(on_data, cell.config))
-        study, signals = search.study, search.signals
-    if signals.first:
-        return signals.exit_code
-    check_failures(study)
-    picked = _picked(experiment, study)
-    # Every step opens the database itself. An open connection would not survive the fork of the next step's workers.
-    disconnect(storage_of(study.study))
+    study, exit_code = _search(cell, data, execution, own, hooks, position)
+    try:
+        if exit_code:
+            return exit_code
+        _check_ended(study)
+        picked = _picked(experiment, study)
+    finally:
+        # Every step opens the database itself. An open connection would not survive the fork of the next step's workers.
+        disconnect(storage_of(study.study))
     trials = _trials(experiment, picked)
     confirming = ConfirmationRequest(study=cell.name, name=cell.confirmation, trials=trials, budget=experiment.budget)
     confirmation = confirm_study(confirming, data, execution, own)
-    if not confirmation.signals.first:
-        check_failures(confirmation.study)
-        # Last: a study without this entry is not complete.
-        confirmation.study.metadata.write_picked(picked)
-    disconnect(storage_of(confirmation.study.study))
+    try:
+        if not confirmation.signals.first:
+            _check_ended(confirmation.study)
+            # Last: a study without this entry is not complete.
+            confirmation.study.metadata.write_picked(picked)
+    finally:
+        disconnect(storage_of(confirmation.study.study))
     return confirmation.signals.exit_code
+
+
+def _source(cell: Cell, data_dir: Path | None) -> DataSource:
+    """Return the source of a study's data."""
+    return DataSource(files=cell.files and cell.files.located(data_dir), data_dir=data_dir)
+
+
+def _search(
+    cell: Cell, data: DataSource, execution: Execution, own: Hooks, hooks: ExperimentHooks, position: Position
+) -> tuple[Search, int]:
+    """Run the search or race of a study; return it with the exit code of the signal that ended it."""
+    if cell.race is None:
+        request = SearchRequest(name=cell.name, config=cell.config, data=data, is_measured=False)
+        run = start_search(request, execution, own)
+        return search_of(run.study), run.signals.exit_code
+    racing = RaceRequest(
+        name=cell.name,
+        config=cell.config,
+        data=data,
+        trainings=cell.race.trainings,
+        within=cell.race.within,
+        sample=cell.race.sample,
+    )
+    with hooks.race(position, cell.name) as on_progress:
+        race = run_race(racing.checked(), execution, own, on_progress=on_progress)
+    return race.study, race.signals.exit_code
+
+
+def _check_ended(study: StoredStudy[Any]) -> None:
+    """Refuse a study that did not end by itself, whose results would depend on the time at which it was stopped.
+
+    Raises:
+        FailuresError: Several trials in a row failed.
+        StudyStoppedError: A user stopped the study.
+    """
+    check_failures(study)
+    stop = study.metadata.stop()
+    if stop is None or stop.reason is StopReason.REQUESTED:
+        raise StudyStoppedError(f"study {study.name!r} was stopped before its end; the same command continues it")
 
 
 def read_results(experiment: Experiment, storage: BaseStorage, *, exit_code: int, seconds: float) -> ExperimentRun:
     """Read the results of the studies that are complete."""
     results: list[CellResult] = []
     fronts: dict[tuple[str, str], list[Floats]] = {}
-    # Workers with other versions are refused, so those of any study will do.
-    versions: Mapping[str, str] = {}
+    versions: list[Mapping[str, str]] = []
     for cell in experiment.cells:
         pair = _complete_cell(cell, experiment, storage)
         if pair is None:
@@ -295,13 +336,19 @@ def read_results(experiment: Experiment, storage: BaseStorage, *, exit_code: int
         document = confirmation_document(confirmation)
         results += results_of(cell, picked.picks, document)
         fronts.setdefault((cell.dataset, cell.method), []).append(_front(experiment, picked, document))
-        versions = confirmation.description.versions
+        # Studies of one experiment may have been run by different versions of packages that do not affect results.
+        if confirmation.description.versions not in versions:
+            versions.append(confirmation.description.versions)
     return ExperimentRun(
         results=summarise(experiment, results, score=experiment.cells[0].config.score.in_words),
         fronts=tuple(
             MethodFronts(dataset=dataset, method=method, fronts=members) for (dataset, method), members in fronts.items()
         ),
-        origin={"settings": experiment.settings, "versions": dict(versions), "results": [_plain(one) for one in results]},
+        origin={
+            "settings": experiment.settings,
+            "versions": list(map(dict, versions)),
+            "results": [_plain(one) for one in results],
+        },
         exit_code=exit_code,
         seconds=seconds,
     )

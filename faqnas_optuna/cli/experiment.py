@@ -174,7 +174,8 @@ def _print_estimates(plan: "Experiment", execution: "Execution", data_dir: Path 
         [
             table,
             "Trainings are upper limits: searches stop early and reuse trainings. All of it takes about"
-            f" {duration_text(seconds)} with --workers {execution.workers}, by durations measured on this machine.",
+            f" {duration_text(seconds)} with --workers {execution.workers}, by durations measured on this machine."
+            + (" The trainings that confirm whole fronts come on top." if plan.file.confirm.front else ""),
         ]
     )
     return 0

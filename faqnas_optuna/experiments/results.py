@@ -1,13 +1,13 @@
 """Results of an experiment: a row per data set, method and rule, with nested intervals and paired comparisons.
 
 The trainings of a confirmation are nested in a search, the searches in a split. The results of one split share its samples, so
-they are no independent repetitions. The mean over each split is therefore one value, and intervals and comparisons are computed
+they are not independent. The mean over each split is therefore one value, and intervals and comparisons are computed
 from these values: with equally many searches per split, their variance is that of the splits plus those of searches and
 trainings, each divided by its number. With a single split the values are the means of its searches, and the results are valid
 for this split alone.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -93,8 +93,8 @@ class ExperimentResults:
 
     @property
     def unit(self) -> str:
-        """What the independent values are: splits, or the searches of a single split."""
-        return "split" if self.experiment.file.splits > 1 else "search"
+        """Noun for an independent value: a split or, with a single split, the seed of a search."""
+        return "split" if self.experiment.file.splits > 1 else "seed"
 
 
 def summarise(experiment: Experiment, results: Sequence[CellResult], *, score: str) -> ExperimentResults:
@@ -141,13 +141,15 @@ def _row(
     dataset, method, rule = key
     # Before the first split is complete, its searches show what is there, without an interval.
     values = tuple(_values(experiment, members).values())
+    studies = len(members)
+    members = _of_complete_splits(experiment, members) or members
     displayed = values or (fmean(result.test_score for result in members),)
     names = [name for name in (*CONTROLS, *Baseline) if all(name in result.baselines for result in members)]
     return Row(
         dataset=dataset,
         method=method,
         rule=rule,
-        studies=len(members),
+        studies=studies,
         planned=experiment.file.splits * experiment.file.seeds,
         values=displayed,
         interval=bounded_interval(fmean(values), stdev(values), len(values)) if len(values) > 1 else None,
@@ -159,9 +161,16 @@ def _row(
     )
 
 
+def _of_complete_splits(experiment: Experiment, members: Sequence[CellResult]) -> list[CellResult]:
+    """Return the results that the independent values consist of."""
+    counts = Counter(result.cell.split for result in members)
+    is_single = experiment.file.splits == 1
+    return [result for result in members if is_single or counts[result.cell.split] == experiment.file.seeds]
+
+
 def _values(experiment: Experiment, members: Sequence[CellResult], baseline: str | None = None) -> dict[int, float]:
     """Return the independent values of a row, or those of one of its baselines where every study has it."""
-    # A baseline may lack where it was not chosen, or where its data are too large.
+    # A baseline may be missing where it was not chosen, or where its data are too large.
     scores = {
         (result.cell.split, result.cell.seed): result.test_score if baseline is None else result.baselines[baseline]
         for result in members

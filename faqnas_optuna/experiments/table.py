@@ -73,7 +73,8 @@ def experiment_frame(results: ExperimentResults) -> "DataFrame":
             "search_estimate": row.search_estimate,
             "quantum_flops": row.quantum_flops,
             "parameters": row.parameters,
-            **{name: row.baselines.get(name, float("nan")) for name in baselines},
+            # As in the frame of a confirmation: attributes of a frame cannot have hyphens.
+            **{name.replace("-", "_"): row.baselines.get(name, float("nan")) for name in baselines},
             **_difference_columns("reference", row.difference(results.experiment.reference)),
             **_difference_columns(str(CLASSICAL_CONTROL), row.difference(CLASSICAL_CONTROL)),
         }
@@ -128,10 +129,10 @@ def _explanation(results: ExperimentResults) -> str:
     """Return what the columns mean, without markup."""
     confirm = results.experiment.file.confirm
     file = results.experiment.file
-    scope = f"t intervals over {file.splits} splits" if file.splits > 1 else "t intervals over the searches of one split"
+    scope = "the searches of one split" if file.splits == 1 else f"{file.splits} splits, each the mean of its searches"
     return (
-        f"Test {results.score} of the picked circuit, trained for {counted(confirm.epochs, 'epoch')} from {confirm.repeats}"
-        f" random seeds per study; {scope}, each the mean of its searches. logistic: logistic regression."
+        f"Test {results.score} of the picked circuit, trained for {counted(confirm.epochs, 'epoch')} from"
+        f" {counted(confirm.repeats, 'random seed')} per study; t intervals over {scope}. logistic: logistic regression."
         " mlp: classical network of at most the size of the circuit's network. p: exact Wilcoxon signed-rank test"
         " of the paired differences, with Holm's correction over the whole table."
     )
@@ -144,16 +145,19 @@ def _remarks(results: ExperimentResults) -> list[str]:
     file = results.experiment.file
     if file.splits == 1:
         remarks.append("With a single split, the results are valid for this split alone; set splits to at least 2.")
-    smallest = [difference.smallest_p_holm for row in results.rows for difference in row.differences]
-    if smallest and min(smallest) >= SIGNIFICANT:
-        remarks.append(
-            f"No difference of this table can be significant: with {counted(file.splits, 'split')} the smallest corrected p is"
-            f" {min(smallest):.3f}. More splits make it smaller."
-        )
     done = sum(row.studies for row in results.rows)
     planned = len(results.experiment.cells) * len(results.experiment.rules)
     if done < planned:
-        remarks.append(f"The experiment is unfinished: {done:,} of {planned:,} results.")
+        # The missing studies will change what can be significant.
+        return [*remarks, f"The experiment is unfinished: {done:,} of {planned:,} results."]
+    differences = [difference for row in results.rows for difference in row.differences]
+    smallest = min((difference.smallest_p_holm for difference in differences), default=0.0)
+    if smallest >= SIGNIFICANT:
+        pairs = counted(max(difference.comparison.pairs for difference in differences), results.unit)
+        remarks.append(
+            f"No difference of this table can be significant: with {pairs} the smallest corrected p is {smallest:.3f}."
+            f" More {results.unit}s make it smaller."
+        )
     return remarks
 
 

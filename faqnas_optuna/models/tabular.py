@@ -105,6 +105,8 @@ def infer_kinds(frame: "pd.DataFrame", declared: Mapping[str, str] | None = None
         ParameterError: A declared kind or its column does not exist.
     """
     kinds: dict[str, Kind] = {}
+    if not isinstance(declared, Mapping | None):
+        raise ParameterError(f"kinds must be a dictionary from columns to kinds; it is {declared!r}")
     for name, kind in (declared or {}).items():
         if name not in frame.columns or kind not in DECLARABLE:
             raise ParameterError(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.study.search import Search
@@ -38,15 +39,24 @@ class Importances:
 def gene_importances(search: Search) -> Importances | None:
     """Return the importances over all successful trials; None if neither objective varies."""
     # Circuits that several trials suggested count several times, as in optuna-dashboard.
-    trials = search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    complete = search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = [trial for trial in complete if search.has_result(trial)]
+    study = search.study if len(trials) == len(complete) else _without_foreign(trials)
     trees = TREES if len(trials) < MANY_TRIALS else FEWER_TREES
-    cost, error = (_shares(search, trials, objective, trees) for objective in range(2))
+    cost, error = (_shares(study, trials, objective, trees) for objective in range(2))
     if not cost and not error:
         return None
     return Importances(trials=len(trials), trees=trees, cost=cost, error=error)
 
 
-def _shares(search: Search, trials: list[FrozenTrial], objective: int, trees: int) -> dict[str, float]:
+def _without_foreign(trials: list[FrozenTrial]) -> optuna.Study:
+    """Return a study in memory without the trials that other programs have added, which may lack genes."""
+    study = optuna.create_study(directions=["minimize", "minimize"])
+    study.add_trials(trials)
+    return study
+
+
+def _shares(study: optuna.Study, trials: list[FrozenTrial], objective: int, trees: int) -> dict[str, float]:
     """Return the share of the variance of an objective that each gene explains."""
     # There is no variance to explain, which Optuna would report as an error.
     if len({trial.values[objective] for trial in trials}) < 2:
@@ -59,5 +69,5 @@ def _shares(search: Search, trials: list[FrozenTrial], objective: int, trees: in
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
     evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=SEED)
-    shares: dict[str, Any] = get_param_importances(search.study, evaluator=evaluator, target=target)
+    shares: dict[str, Any] = get_param_importances(study, evaluator=evaluator, target=target)
     return {gene: float(share) for gene, share in shares.items()}

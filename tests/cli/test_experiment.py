@@ -2,13 +2,16 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from tests.conftest import TIMEOUT_S
 from tests.support.experiments import write_small
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -129,3 +132,30 @@ def test_findings_about_own_data_are_reported_once(cli_here: Cli, tmp_path: Path
     # Once, though two splits were searched.
     assert err.count("Warning: column 'copy of the class' determines the class") == 1
     assert "2 of 2" in out
+
+
+@pytest.mark.slow
+def test_an_unusable_later_data_set_is_refused_before_any_training(cli_here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("a,outcome\n1,yes\n2,no\n")
+    write_small(tmp_path, datasets=["iris", {"dataset": "own.csv", "target": "nope"}])
+    code, _, err = cli_here("experiment", "small.toml")
+    assert code == 2 and "nope" in err and "iris" not in err
+    assert not list(tmp_path.glob("*.db"))
+
+
+@pytest.mark.slow
+def test_a_stopped_study_is_not_taken_for_complete(
+    start_cli: Callable[..., "Popen[str]"], cli_here: Cli, tmp_path: Path
+) -> None:
+    # Long enough for another command to stop it.
+    write_small(tmp_path, datasets=["iris"], methods={"faqnas": {}}, splits=1, search={"population": 40, "generations": 50})
+    process = start_cli("experiment", "small.toml")
+    deadline = time.monotonic() + TIMEOUT_S
+    while cli_here("stop", "small.iris.faqnas.split0.seed0")[0]:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+    _, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1, err
+    assert "'small.iris.faqnas.split0.seed0' was stopped before its end; the same command continues it" in err
+    write_small(tmp_path, datasets=["iris"], methods={"faqnas": {}}, splits=1, search={"population": 40, "generations": 50})
+    assert "small.iris.faqnas.split0.seed0.confirm" not in cli_here("status", "--json")[1]

@@ -1,11 +1,13 @@
 """Experiment files."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from faqnas_optuna.config import Objectives, Sampler
+from faqnas_optuna.confirmation.plan import BASELINES
 from faqnas_optuna.errors import ConfigError, FaqnasError
 from faqnas_optuna.experiments.plan import Experiment
 
@@ -76,6 +78,10 @@ def test_files_are_named_without_their_directories(tmp_path: Path) -> None:
         ({"datasets": ["iris", "iris"]}, "two data sets have the same name"),
         ({"datasets": [{"data": "iris"}]}, "datasets: unknown setting 'data': did you mean 'dataset'"),
         ({"datasets": [{"target": "x"}]}, "each table needs a dataset"),
+        ({"datasets": [{"dataset": "iris", "name": 5}]}, "name must be text"),
+        ({"methods": {"a b": {}, "a.b": {}}}, "two methods have the name 'a-b' in the names of studies"),
+        ({"methods": {"mlp": {}}}, "method 'mlp' has the name of a baseline; rename it"),
+        ({"name": {("a", "b"): 1}}, "settings must be texts, numbers, lists and dictionaries"),
         ({"methods": {}}, "methods: "),
         ({"methods": {"a": {"searcher": "nsga4"}}}, "method a: there is no searcher 'nsga4': did you mean 'nsga"),
         ({"methods": {"a": {"searcher": "gp"}}}, "searcher 'gp' runs in compare only; use race, or one of nsga2"),
@@ -94,6 +100,20 @@ def test_files_are_named_without_their_directories(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_refused_with_the_fix(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FaqnasError, match=message):
         Experiment.read({**SMALL, **changes})
+
+
+def test_equal_rules_count_once_and_all_baselines_are_named() -> None:
+    experiment = Experiment.read(
+        {**SMALL, "confirm": {"picks": ["best", "cheapest-within:0.05", "cheapest-within:0.050", "best"]}}
+    )
+    assert list(map(str, experiment.rules)) == ["best", "cheapest-within:0.05"]
+    # None would accept any choice that a stored confirmation has.
+    assert experiment.budget.baselines == BASELINES
+
+
+def test_paths_of_a_program_become_text(tmp_path: Path) -> None:
+    experiment = Experiment.read({**SMALL, "datasets": [{"dataset": tmp_path / "own.csv", "target": "class"}]})
+    assert json.loads(json.dumps(experiment.settings))["datasets"][0]["dataset"] == str(tmp_path / "own.csv")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

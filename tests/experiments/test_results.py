@@ -93,6 +93,8 @@ def test_an_unfinished_split_is_left_out_of_the_mean() -> None:
     partial = {**scores, ("faqnas", 2, 0): 0.0}
     row = summarise(experiment, results_with(experiment, partial), score="accuracy").rows[0]
     assert row.values == pytest.approx((0.5, 0.6))
+    # All columns are about the same studies.
+    assert row.search_estimate == pytest.approx(0.55)
     assert (row.studies, row.planned) == (7, 24)
 
 

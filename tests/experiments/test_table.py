@@ -55,6 +55,16 @@ def test_one_split_and_missing_studies_are_remarked_on() -> None:
     assert "the results are valid for this split alone" in remarks_of(results_of(1))
     assert "The experiment is unfinished: 6 of 24 results." in remarks_of(results_of(done=3))
     assert "unfinished" not in remarks_of(results_of())
+    # What can be significant is not known before the end.
+    assert "can be significant" not in remarks_of(results_of(done=3))
+
+
+def test_with_one_split_the_remark_counts_seeds() -> None:
+    experiment = Experiment.read({**SETTINGS, "splits": 1, "seeds": 3})
+    scores = {(method, 0, seed): 0.5 + 0.01 * seed for method in experiment.file.methods for seed in range(3)}
+    text = remarks_of(summarise(experiment, results_with(experiment, scores), score="accuracy"))
+    assert "with 3 seeds the smallest corrected p is 0.750. More seeds make it smaller." in text
+    assert "t intervals over the searches of one split." in text and "from 10 random seeds per study" in text
 
 
 def test_a_single_method_has_no_reference_columns() -> None:

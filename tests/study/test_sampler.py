@@ -250,3 +250,19 @@ def test_a_genome_that_has_ended_several_workers_is_not_repeated() -> None:
     killed = optuna.create_trial(state=TrialState.FAIL, user_attrs={FAILURE: f"{GIVEN_UP}: silent"}, system_attrs=history)
     assert not leaves_place(killed)
     assert place_of(killed) == 3
+
+
+@pytest.mark.parametrize("kind", [Sampler.NSGA2, Sampler.NSGA3])
+@pytest.mark.parametrize("objectives", Objectives)
+def test_a_synchronous_search_is_the_same_whichever_worker_selects_the_parents(
+    new_search: Callable[..., Search], kind: Sampler, objectives: Objectives
+) -> None:
+    limits = SearchConfig(population=6, generations=5, patience=9, synchronous=True, sampler=kind, objectives=objectives)
+    alone = new_search(small_config(search=limits), name="alone")
+    run_trials(alone, 30, cheap_values)
+    new_search(small_config(search=limits), name="shared")
+    workers = [load(open_storage(backend(alone.study).url), "shared") for _ in range(3)]
+    for number in range(30):
+        # Not in turns of a generation's size, so that each worker is at some time the first of a generation.
+        run_trials(workers[number % 7 % 3], 1, cheap_values)
+    assert history(workers[0].study) == history(alone.study)
