@@ -1,7 +1,7 @@
 """Opening of databases as Optuna storages, and access to the storage of a study."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from optuna import Study
 from optuna.storages import BaseStorage
@@ -13,7 +13,7 @@ from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage import servers, sqlite
 from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.heartbeats import DEFAULT_GRACE_S, HeartbeatStorage
-from faqnas_optuna.storage.optuna_internals import storage_of, study_id_of, trial_id_of
+from faqnas_optuna.storage.optuna_internals import UnfinishedTablesError, storage_of, study_id_of, trial_id_of
 from faqnas_optuna.storage.outages import (
     DATABASE_ERRORS,
     advice,
@@ -75,8 +75,10 @@ def _open(url: str, *, create: bool, grace_s: int) -> BaseStorage:
     if is_sqlite(url):
         sqlite.check_file(sqlite_file(parsed), create=create)
     if not create:
-        return _open_cached(parsed, grace_s, create=False)
-    # Optuna's creation of tables fails if two processes do it at the same time.
+        # Optuna's constructor would write the revision that the other process is about to write, and make that fail.
+        with suppress(UnfinishedTablesError):
+            return _open_cached(parsed, grace_s, create=False)
+    # Optuna's creation of tables fails if two processes do it at the same time. Existing tables are left unchanged.
     with storage_lock(url):
         return _open_cached(parsed, grace_s, create=True)
 

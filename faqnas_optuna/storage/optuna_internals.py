@@ -106,14 +106,21 @@ def create_tables(connection: Connection) -> None:
     models.BaseModel.metadata.create_all(connection)
 
 
+class UnfinishedTablesError(Exception):
+    """The tables have no revision, because another process is creating them, or ended while it did."""
+
+
 def is_current(engine: Engine) -> bool:
     """Return whether the tables have the newest revision of the installed Optuna.
 
     Raises:
         SQLAlchemyError: The database or its tables do not exist.
+        UnfinishedTablesError: The tables have no revision.
     """
     with engine.connect() as connection:
         revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if revision is None:
+        raise UnfinishedTablesError
     return revision == newest_revision()
 
 

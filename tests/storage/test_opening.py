@@ -1,6 +1,7 @@
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,22 @@ def test_a_database_without_studies_says_how_to_begin(any_storage_url: str) -> N
         Path(str(make_url(any_storage_url).database)).touch()
     with pytest.raises(StorageError, match="it contains no studies; start one with: faqnas-optuna start --dataset wine$"):
         open_storage(any_storage_url)
+
+
+def test_a_reader_waits_for_tables_that_another_process_is_creating(any_storage_url: str) -> None:
+    engine = backend(optuna.create_study(storage=open_storage(any_storage_url, create=True))).engine
+    with engine.begin() as connection:
+        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        connection.execute(text("DELETE FROM alembic_version"))
+    # The process that creates the tables holds this lock until it has written the revision.
+    with ThreadPoolExecutor(1) as pool:
+        with storage_lock(any_storage_url):
+            reader = pool.submit(open_storage, any_storage_url)
+            with pytest.raises(TimeoutError, match="^$"):
+                reader.result(timeout=0.5)
+            with engine.begin() as connection:
+                connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision})
+        assert len(reader.result(timeout=TIMEOUT_S).get_all_studies()) == 1
 
 
 def test_tables_of_another_optuna_are_refused_with_what_to_do(any_storage_url: str) -> None:
