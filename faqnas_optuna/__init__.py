@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 # For type checkers and editors, which do not follow `__getattr__`.
 if TYPE_CHECKING:
     from faqnas_optuna.api.classifier import FAQNASClassifier
-    from faqnas_optuna.api.experiment import experiment
+    from faqnas_optuna.api.experiment import experiment, experiment_work
     from faqnas_optuna.api.experiment_service import ExperimentRun
     from faqnas_optuna.api.race import race
     from faqnas_optuna.api.reading import plot_fronts, report_studies
@@ -43,6 +43,7 @@ __all__ = [
     "TabularPreprocessor",
     "evaluate",
     "experiment",
+    "experiment_work",
     "load_model",
     "load_table",
     "plot_fronts",
@@ -68,6 +69,7 @@ _HOMES = {
     "TabularPreprocessor": "models.tabular",
     "evaluate": "training.evaluation",
     "experiment": "api.experiment",
+    "experiment_work": "api.experiment",
     "load_model": "models.folder",
     "load_table": "tables.loading",
     "plot_fronts": "api.reading",

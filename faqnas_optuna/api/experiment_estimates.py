@@ -1,10 +1,11 @@
 """Estimates of the remaining work of an experiment."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +13,13 @@ from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.confirmation.baselines import Model
 from faqnas_optuna.experiments.plan import Cell, Experiment
 from faqnas_optuna.racing.plan import sample_genomes
+from faqnas_optuna.reporting.frames import data_frame
 from faqnas_optuna.study.race_size import TRAININGS_PER_CIRCUIT, space_size
 from faqnas_optuna.training.evaluation import prepare, train_from, training_generator
+
+if TYPE_CHECKING:
+    # Importing pandas takes a second.
+    from pandas import DataFrame
 
 PILOT_CIRCUITS = 12
 """Number of random circuits whose training is timed for an estimate."""
@@ -78,6 +84,21 @@ def estimates(experiment: Experiment, complete: Collection[str], *, data_dir: Pa
                 training_s=seconds * epochs,
                 overhead_s=len(missing) * STUDY_S + TRIAL_S * (trials + confirmations),
             )
+
+
+def work_frame(work: Iterable[Estimate], processes: int) -> "DataFrame":
+    """Return a data frame with a row per estimate, and the expected duration with some number of processes."""
+    return data_frame(
+        {
+            "dataset": one.dataset,
+            "method": one.method,
+            "studies": one.studies,
+            "trainings": one.trainings,
+            "confirmations": one.confirmations,
+            "seconds": one.seconds(processes),
+        }
+        for one in work
+    )
 
 
 def _trainings(cell: Cell) -> int:
