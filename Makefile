@@ -30,10 +30,11 @@ lint: $(TESTS)
 	$(VENV)/bin/mypy
 
 # A copy of the documents and of what they link to, by their paths in the repository: a site is built from one folder.
+# Without templates (*.html), which would be taken for pages.
 docs: $(TESTS)
 	rm -rf .pages site
 	mkdir .pages
-	tar -cf - --exclude '*.parquet' --exclude __pycache__ *.md *.toml CITATION.cff docs studies faqnas_optuna tests | tar -xf - -C .pages
+	tar -cf - --exclude '*.parquet' --exclude '*.html' --exclude __pycache__ *.md *.toml CITATION.cff docs studies faqnas_optuna tests | tar -xf - -C .pages
 	$(VENV)/bin/zensical build --strict --clean
 	$(VENV)/bin/python -m tests.support.built_site site
 
