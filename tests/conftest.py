@@ -30,7 +30,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, storage_lock
-from faqnas_optuna.study.metadata import ConfirmationPlan
+from faqnas_optuna.study.description import ConfirmationPlan
 from faqnas_optuna.study.objective import suggest
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search, create, load

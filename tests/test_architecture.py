@@ -114,6 +114,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "checks",
             "selection",
             "sampler",
+            "description",
             "metadata",
             "work",
             "study",

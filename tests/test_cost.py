@@ -25,7 +25,8 @@ from faqnas_optuna.reporting.note import study_note
 from faqnas_optuna.reporting.plotly_front import pareto_figure
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.cost_range import cost_range
-from faqnas_optuna.study.metadata import Finalist, metrics
+from faqnas_optuna.study.description import Finalist
+from faqnas_optuna.study.metadata import metrics
 from faqnas_optuna.study.pareto import non_dominated
 from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.study.state import read_state

@@ -39,7 +39,7 @@ from faqnas_optuna.reporting.sizes import size_of
 from faqnas_optuna.signals import CallInterrupted
 from faqnas_optuna.storage.opening import disconnect
 from faqnas_optuna.storage.optuna_internals import storage_of
-from faqnas_optuna.study.metadata import Picked
+from faqnas_optuna.study.description import Picked
 from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state

@@ -8,7 +8,7 @@ import click
 
 from faqnas_optuna.api.settings import resolve_settings
 from faqnas_optuna.cli.options import data_dir_option, data_options, is_typed, json_option, option, split_seed_option
-from faqnas_optuna.cli.output import print_json
+from faqnas_optuna.cli.output import print_json, report_written
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.machine import cores
@@ -113,7 +113,7 @@ def compare(
     document = contest_document(contest, benchmark, budget, epochs=epochs, reference=reference)
     if plot:
         write_contest_plot(document, plot, Size(size or Size.PAGE))
-        click.echo(f"wrote {plot}", err=True)
+        report_written(plot)
     if as_json:
         print_json(document)
     else:

@@ -22,7 +22,7 @@ from faqnas_optuna.cli.options import (
     timeout_options,
     workers_option,
 )
-from faqnas_optuna.cli.output import STDOUT
+from faqnas_optuna.cli.output import STDOUT, report_written
 from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.files import check_directory
@@ -176,9 +176,7 @@ def _write_files(
         write_atomically(csv_file, confirmed_csv(document).encode())
     if plot:
         write_confirmation_plot(document, plot, size)
-    for file in (latex_file, csv_file, plot):
-        if file:
-            click.echo(f"wrote {file}", err=True)
+    report_written(latex_file, csv_file, plot)
 
 
 def _noise(text: str | None, shots: int | None, *, elsewhere: str | None) -> "Noise | None":

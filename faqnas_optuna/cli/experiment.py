@@ -20,7 +20,7 @@ from faqnas_optuna.cli.options import (
     typed,
     workers_option,
 )
-from faqnas_optuna.cli.output import STDOUT, print_json
+from faqnas_optuna.cli.output import STDOUT, print_json, report_written
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.files import check_directory
 from faqnas_optuna.reporting.sizes import Size
@@ -141,9 +141,7 @@ def _write_files(
         write_atomically(latex_file, run.latex.encode())
     if plot:
         run.save_plot(plot, size=size)
-    for file in (csv_file, latex_file, plot):
-        if file:
-            click.echo(f"wrote {file}", err=True)
+    report_written(csv_file, latex_file, plot)
 
 
 def _print_estimates(plan: "Experiment", execution: "Execution", data_dir: Path | None, *, as_json: bool) -> int:

@@ -16,7 +16,7 @@ from faqnas_optuna.cli.options import (
     study_argument,
     trial_argument,
 )
-from faqnas_optuna.cli.output import STDOUT, deliver, print_json
+from faqnas_optuna.cli.output import STDOUT, deliver, print_json, report_written
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.sizes import Size
 
@@ -127,10 +127,7 @@ def pareto(
     elif not to_stdout:
         print_blocks(front_blocks(candidates, search.description, pick=document.get("pick")))
         print_blocks(family_blocks(families, search.description))
-    for file in (plot, csv_file, latex_file):
-        # On stderr, and not for stdout, which has the result itself.
-        if file and file not in STDOUT:
-            click.echo(f"wrote {file}", err=True)
+    report_written(plot, csv_file, latex_file)
 
 
 def _compare_fronts(
@@ -157,8 +154,7 @@ def _compare_fronts(
         print_json(groups_document(groups))
     else:
         print_blocks(groups_blocks(groups))
-    if plot:
-        click.echo(f"wrote {plot}", err=True)
+    report_written(plot)
 
 
 @click.command(cls=StudyCommand)

@@ -15,6 +15,13 @@ def print_json(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
+def report_written(*files: Path | None) -> None:
+    """Print the names of written files on stderr; stdout has the result itself."""
+    for file in files:
+        if file and file not in STDOUT:
+            click.echo(f"wrote {file}", err=True)
+
+
 def deliver(table: str, file: Path) -> None:
     """Write a table to a file or to stdout, escaping control characters only for a terminal."""
     from faqnas_optuna.escaping import EscapingStream

@@ -7,6 +7,7 @@ import click
 
 from faqnas_optuna.cli.launch import opened_storage
 from faqnas_optuna.cli.options import StudyCommand, pick_option, storage_options, studies_argument
+from faqnas_optuna.cli.output import report_written
 
 if TYPE_CHECKING:
     from faqnas_optuna.study.selection import SelectionRule
@@ -40,4 +41,4 @@ def report(studies: tuple[str, ...], file: Path, pick: "SelectionRule | None", s
         # A study that is named twice counts once.
         searches = [load_search(opened, name, refusal=no_report_error) for name in dict.fromkeys(studies)]
         write_report(searches, file, pick or DEFAULT_RULE)
-    click.echo(f"wrote {file}", err=True)
+    report_written(file)

@@ -17,7 +17,7 @@ from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import NoSuccessfulTrialError, StudyNotFoundError
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION, canonical, provenance
 from faqnas_optuna.reporting.front_plot import ConfirmedError
-from faqnas_optuna.study.metadata import Finalist
+from faqnas_optuna.study.description import Finalist
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.status import stop_document
 from faqnas_optuna.training.scoring import balanced_accuracy, recalls

@@ -18,7 +18,7 @@ from faqnas_optuna.confirmation.baselines import (
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.storage.opening import store_trial
-from faqnas_optuna.study.metadata import Finalist
+from faqnas_optuna.study.description import Finalist
 from faqnas_optuna.study.objective import Objective
 from faqnas_optuna.study.work import TrialOutcome
 

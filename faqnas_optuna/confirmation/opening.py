@@ -23,8 +23,9 @@ from faqnas_optuna.errors import ConfigError, FaqnasError, StudyMismatchError, S
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
 from faqnas_optuna.storage.opening import storage_lock, study_lock, with_empty_cache
 from faqnas_optuna.storage.optuna_internals import storage_of
+from faqnas_optuna.study.description import ConfirmationPlan, Description
 from faqnas_optuna.study.lifecycle import resume
-from faqnas_optuna.study.metadata import ConfirmationPlan, Description, our_studies
+from faqnas_optuna.study.metadata import our_studies
 from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search

@@ -14,7 +14,7 @@ from faqnas_optuna.confirmation.baselines import Baseline, Model, label
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.storage.heartbeats import FAILURE
-from faqnas_optuna.study.metadata import ConfirmationPlan, Finalist
+from faqnas_optuna.study.description import ConfirmationPlan, Finalist
 from faqnas_optuna.study.records import INTERRUPTED, Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule

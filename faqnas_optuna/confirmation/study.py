@@ -27,8 +27,8 @@ from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.storage.opening import batched, study_lock
 from faqnas_optuna.storage.optuna_internals import begin_queued_trial
 from faqnas_optuna.study import checks
+from faqnas_optuna.study.description import ConfirmationPlan, Description, Finalist
 from faqnas_optuna.study.lifecycle import last_resumption, may_all_fail, write_stop
-from faqnas_optuna.study.metadata import ConfirmationPlan, Description, Finalist
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import StudyState
 from faqnas_optuna.study.status import study_status

@@ -25,7 +25,8 @@ from faqnas_optuna.reporting.study_groups import group_studies, groups_blocks, g
 from faqnas_optuna.storage.attributes import study_ids
 from faqnas_optuna.storage.opening import with_empty_cache
 from faqnas_optuna.storage.optuna_internals import study_id_of
-from faqnas_optuna.study.metadata import ConfirmationPlan, Description, confirmed_searches, our_studies
+from faqnas_optuna.study.description import ConfirmationPlan, Description
+from faqnas_optuna.study.metadata import confirmed_searches, our_studies
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import SearchState, StudyState

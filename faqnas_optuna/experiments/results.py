@@ -78,7 +78,7 @@ class Row:
         return fmean(self.values)
 
     def difference(self, other: str) -> Difference | None:
-        """Return the comparison with another method or control; None if there is none."""
+        """Return the comparison with another method or control; None if the two were not compared."""
         return next((difference for difference in self.differences if difference.other == other), None)
 
 

@@ -16,7 +16,7 @@ from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.noise.model import DeviceNoise, Noise
-from faqnas_optuna.study.metadata import Finalist
+from faqnas_optuna.study.description import Finalist
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.training.scoring import Scores
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from faqnas_optuna.config import SAMPLES, StudyConfig
 from faqnas_optuna.confirmation.plan import BASELINES, NO_BASELINES
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import Resumption, StopReason
 

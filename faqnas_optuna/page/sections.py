@@ -32,7 +32,7 @@ from faqnas_optuna.reporting.search_report import ending, front_blocks
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.reporting.study_tables import columns_table, hardware_table, study_fields
 from faqnas_optuna.reporting.text_tables import TextTable, in_blocks
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule

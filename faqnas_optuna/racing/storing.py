@@ -18,8 +18,9 @@ from faqnas_optuna.storage.bulk_trials import NewTrial
 from faqnas_optuna.storage.opening import study_lock, with_empty_cache
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study.cost_range import cost_range
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.lifecycle import author
-from faqnas_optuna.study.metadata import Description, utc_now
+from faqnas_optuna.study.metadata import utc_now
 from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.records import RaceRecord, TrialRecord

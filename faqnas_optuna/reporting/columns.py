@@ -9,7 +9,7 @@ from enum import Flag, auto
 from typing import Any, Generic, TypeVar
 
 from faqnas_optuna.config import ErrorEstimate, Score
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.training.statistics import accuracy_interval
 from faqnas_optuna.wording import interval_text, number_text

@@ -21,7 +21,7 @@ from faqnas_optuna.hardware.cost import hardware_cost
 from faqnas_optuna.hardware.devices import DEVICES, Device
 from faqnas_optuna.reporting.columns import Output, values
 from faqnas_optuna.storage.heartbeats import FAILURE
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule

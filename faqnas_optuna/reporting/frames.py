@@ -8,7 +8,7 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.reporting.columns import Output, values
 from faqnas_optuna.reporting.documents import check_successful
 from faqnas_optuna.reporting.families import Family
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 

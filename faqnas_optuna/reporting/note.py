@@ -6,7 +6,7 @@ from faqnas_optuna.config import FlopsCounter, Score, StudyConfig
 from faqnas_optuna.reporting.advice import reliability_sentence
 from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.reporting.race_report import guarantee
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.training.statistics import accuracy_interval
 from faqnas_optuna.wording import counted

@@ -12,7 +12,7 @@ from faqnas_optuna.reporting.families import Family, Standing, Trait, Verdict, c
 from faqnas_optuna.reporting.report import Block, Line, Report
 from faqnas_optuna.reporting.search_report import front_blocks
 from faqnas_optuna.reporting.text_tables import TextTable
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.wording import counted

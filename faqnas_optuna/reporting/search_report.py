@@ -9,7 +9,7 @@ from faqnas_optuna.reporting.columns import CandidateColumn, Output, columns
 from faqnas_optuna.reporting.documents import start_document, to_the_minute
 from faqnas_optuna.reporting.report import BRACKETS, Block, Line, Report, majority_line
 from faqnas_optuna.reporting.text_tables import TextTable
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.wording import counted

@@ -20,7 +20,7 @@ from faqnas_optuna.reporting.report import Block
 from faqnas_optuna.reporting.sizes import Size
 from faqnas_optuna.reporting.staircase_plot import Staircase, StaircasePlot, staircase_figure, write_staircase_plot
 from faqnas_optuna.reporting.text_tables import TextTable
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.pareto import log_hypervolume
 from faqnas_optuna.study.state import SearchState
 

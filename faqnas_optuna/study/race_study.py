@@ -12,7 +12,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.storage.opening import study_lock
 from faqnas_optuna.study import checks
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.records import RaceRecord, TrialRecord
 from faqnas_optuna.study.search import Search, damaged_genes

@@ -19,8 +19,9 @@ from faqnas_optuna.storage.opening import backend, batched, store_trial, study_l
 from faqnas_optuna.storage.optuna_internals import study_id_of, trial_id_of
 from faqnas_optuna.study import checks
 from faqnas_optuna.study.cost_range import cost_range
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.lifecycle import last_resumption, may_all_fail, write_stop
-from faqnas_optuna.study.metadata import Description, utc_now
+from faqnas_optuna.study.metadata import utc_now
 from faqnas_optuna.study.records import TrialRecord
 from faqnas_optuna.study.sampler import SeededSampler
 from faqnas_optuna.study.state import SearchState

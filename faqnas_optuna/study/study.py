@@ -25,7 +25,8 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.storage.opening import study_lock
-from faqnas_optuna.study.metadata import Description, StudyMetadata, our_studies
+from faqnas_optuna.study.description import Description
+from faqnas_optuna.study.metadata import StudyMetadata, our_studies
 from faqnas_optuna.study.stopping import Stop
 from faqnas_optuna.study.work import Evaluate, Lock, Progress, RunTrial, WorkerAction
 

@@ -18,8 +18,8 @@ from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import open_storage, study_lock
 from faqnas_optuna.storage.optuna_internals import begin_queued_trial
+from faqnas_optuna.study.description import Finalist
 from faqnas_optuna.study.lifecycle import resume
-from faqnas_optuna.study.metadata import Finalist
 from faqnas_optuna.study.search import load
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.work import WorkerAction

@@ -21,7 +21,7 @@ from faqnas_optuna.confirmation.plan import (
 from faqnas_optuna.confirmation.report import remarks
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.study.metadata import ConfirmationPlan
+from faqnas_optuna.study.description import ConfirmationPlan
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from tests.confirmation.conftest import Make

@@ -12,8 +12,8 @@ from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP
 from faqnas_optuna.storage.opening import study_lock
 from faqnas_optuna.storage.optuna_internals import begin_queued_trial, storage_of
+from faqnas_optuna.study.description import Finalist
 from faqnas_optuna.study.lifecycle import resume
-from faqnas_optuna.study.metadata import Finalist
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.work import TrialOutcome, WorkerAction

@@ -11,7 +11,8 @@ import pytest
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.storage.opening import open_storage
-from faqnas_optuna.study.metadata import Description, StudyMetadata, confirmed_searches, our_studies
+from faqnas_optuna.study.description import Description
+from faqnas_optuna.study.metadata import StudyMetadata, confirmed_searches, our_studies
 from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop, StopReason
 from tests.conftest import small_config

@@ -2,7 +2,7 @@
 
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
-from faqnas_optuna.study.metadata import Description
+from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.records import Candidate, TrialRecord
 from faqnas_optuna.training.values import Costs, ValidationScores
 

@@ -8,7 +8,7 @@ from faqnas_optuna.confirmation.baselines import Model
 from faqnas_optuna.noise.finalists import STRENGTHS, NoisyFinalist
 from faqnas_optuna.noise.model import DepolarizingNoise
 from faqnas_optuna.noise.report import noise_document
-from faqnas_optuna.study.metadata import Finalist
+from faqnas_optuna.study.description import Finalist
 from tests.support.candidates import genome_of
 
 NOISE = DepolarizingNoise(probability=0.01)
