@@ -10,9 +10,10 @@ from benchmarks import references
 from benchmarks.measurement import Measurement, at_most, faster, seconds
 from faqnas_optuna import StudyConfig
 from faqnas_optuna.circuits.genome import enumerate_genomes
-from faqnas_optuna.config import SearchConfig, SpaceConfig
+from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.signals import Signals
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.storage.urls import is_sqlite
 from faqnas_optuna.study.search import create

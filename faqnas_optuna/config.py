@@ -11,7 +11,6 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -20,22 +19,11 @@ from pydantic import (
     model_validator,
 )
 
-from faqnas_optuna.circuits.blocks import ENTANGLERS, PAPER_EMBEDDINGS, PAPER_ENTANGLERS
-from faqnas_optuna.circuits.genome import (
-    EVERY_GENE,
-    GENES,
-    PAPER_DEPTH,
-    ROTATION_GENES,
-    Circuit,
-    Embedding,
-    Entangler,
-    GeneValue,
-    Rotation,
-    Topology,
-)
+from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config_errors import explained
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.hardware.devices import Device, device_of
+from faqnas_optuna.space_config import Section, SpaceConfig
 
 
 class FlopsCounter(StrEnum):
@@ -152,12 +140,7 @@ FOR_ANY_DATA = ("pca", "split_seed")
 """Fields of `DataConfig` that also apply to data sets known by name."""
 
 
-class _Section(BaseModel):
-    # Strict: TOML has types, and "5" is no number. Unknown keys are most often misspelt.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Use of the data in a file; paths of files are not part of the configuration."""
 
     target: str | None = None
@@ -182,7 +165,7 @@ class DataConfig(_Section):
         return tuple(sorted(set(columns)))
 
 
-class SearchConfig(_Section):
+class SearchConfig(Section):
     """Settings of the sampler and the stopping rules."""
 
     sampler: Sampler = Sampler.NSGA2
@@ -219,7 +202,7 @@ class SearchConfig(_Section):
         return settings
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """The training budget of a candidate."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 5
@@ -232,70 +215,7 @@ class TrainingConfig(_Section):
     """Trainings per circuit, each from its own seed, whose mean accuracy counts (ours)."""
 
 
-class SpaceConfig(_Section):
-    """Search space of a study: by default the paper's, which can be narrowed and widened."""
-
-    n_qubits: tuple[int, ...] = tuple(range(2, 11))
-    embedding: tuple[Embedding, ...] = PAPER_EMBEDDINGS
-    entangler: tuple[Entangler, ...] = PAPER_ENTANGLERS
-    topology: tuple[Topology, ...] = tuple(Topology)
-    depth: tuple[int, ...] = tuple(range(1, PAPER_DEPTH + 1))
-    rotation: tuple[Rotation, ...] = tuple(Rotation)
-    """Choices of every rotation gene."""
-    reuploading: tuple[bool, ...] = (False,)
-    """Choices of uploading the data again before each further layer; the paper's space has none."""
-
-    @field_validator("*")
-    @classmethod
-    def _narrow(cls, values: tuple[GeneValue, ...], info: Any) -> tuple[GeneValue, ...]:
-        """Check the choices of a gene and sort them, so that equal spaces are stored alike."""
-        # The four rotations have the same choices, under one setting.
-        allowed = EVERY_GENE["rotation_1" if info.field_name == "rotation" else info.field_name]
-        listed = ", ".join(str(value) for value in allowed)
-        if not values:
-            raise ValueError(f"needs at least one of {listed}")
-        if unknown := [value for value in values if value not in allowed]:
-            raise ValueError(f"{unknown[0]!r} must be one of {listed}")
-        if len(set(values)) < len(values):
-            raise ValueError("names a value twice")
-        return tuple(sorted(values, key=allowed.index))
-
-    @model_validator(mode="after")
-    def _is_a_space(self) -> Self:
-        if all(len(choices) == 1 for choices in self.genes.values()):
-            raise ValueError("leaves a single genome, nothing to search")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit `reuploading` where it is not used, so that stored configurations of the paper's space stay comparable."""
-        settings: dict[str, Any] = dump(self)
-        if not any(self.reuploading):
-            del settings["reuploading"]
-        return settings
-
-    @property
-    def is_wider(self) -> bool:
-        """Whether the space has choices that the paper's lacks."""
-        return any(not {*values} <= {*GENES.get(gene, ())} for gene, values in self.genes.items())
-
-    @property
-    def without_fast_form(self) -> tuple[Entangler, ...]:
-        """Entanglers that only PennyLane can run."""
-        return tuple(entangler for entangler in self.entangler if ENTANGLERS[entangler].action is None)
-
-    @property
-    def genes(self) -> dict[str, tuple[GeneValue, ...]]:
-        """Choices of each searched gene, in the order of `EVERY_GENE`: the paper's nine, and those of a wider space."""
-        searched = {*GENES, *ROTATION_GENES[: max(self.depth)], *(["reuploading"] if any(self.reuploading) else [])}
-        chosen = {
-            gene: getattr(self, "rotation" if gene in ROTATION_GENES else gene) for gene in EVERY_GENE if gene in searched
-        }
-        # In the order of `EVERY_GENE`: Optuna refuses a parameter whose choices are in another order than before.
-        return {gene: tuple(value for value in EVERY_GENE[gene] if value in values) for gene, values in chosen.items()}
-
-
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """Everything that determines the results of a study, except the data themselves."""
 
     dataset: str

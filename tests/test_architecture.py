@@ -25,7 +25,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
         ],
     ),
     ("hardware", ["graph", "devices", "native", "routing", "compilation", "schedule", "cost"]),
-    ("", ["config", "study_file"]),
+    ("", ["space_config", "config", "study_file"]),
     (
         "data",
         [

@@ -15,12 +15,13 @@ from sklearn.linear_model import LogisticRegression
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import Engine, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import Engine, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation.baselines import Model, confirm_once, confirmation_generator
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.reporting.documents import pareto_document
 from faqnas_optuna.signals import Signals
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.records import GENERATION_KEY
 from faqnas_optuna.study.search import create, load

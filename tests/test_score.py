@@ -18,7 +18,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import SVC
 
 from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.config import Engine, Score, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import Engine, Score, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.baselines import GRID_C, GRID_GAMMA, Baseline, fit_baseline
 from faqnas_optuna.confirmation.circuit_table import confirmed_frame
@@ -33,6 +33,7 @@ from faqnas_optuna.reporting.frames import front_frame
 from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.note import study_note
 from faqnas_optuna.signals import Signals
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search, create, load

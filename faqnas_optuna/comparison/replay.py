@@ -15,7 +15,7 @@ from optuna.exceptions import ExperimentalWarning
 
 from faqnas_optuna.comparison.benchmark import Benchmark
 from faqnas_optuna.comparison.samplers import Searcher
-from faqnas_optuna.config import SpaceConfig
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.study.objective import suggest
 from faqnas_optuna.study.pareto import non_dominated
 from faqnas_optuna.training.pooling import pooled_errors

@@ -10,10 +10,11 @@ import numpy as np
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import ROTATION_GENES, Circuit, Genome
-from faqnas_optuna.config import SpaceConfig, StudyConfig
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.racing.bounds import Floats
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.study.race_size import MAX_CIRCUITS, space_size
 from faqnas_optuna.tables.plan import versions
 from faqnas_optuna.training.values import Costs

@@ -14,9 +14,9 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import SpaceConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import store_trial
 from faqnas_optuna.storage.outages import DATABASE_ERRORS

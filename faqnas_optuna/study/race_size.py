@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 
 from faqnas_optuna.circuits.genome import ROTATION_GENES
-from faqnas_optuna.config import SpaceConfig
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.study.state import SearchState
 
 MAX_CIRCUITS = 50_000

@@ -13,9 +13,10 @@ import numpy as np
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import Engine, SpaceConfig, StudyConfig
+from faqnas_optuna.config import Engine, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, TrainingError
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.training.evaluation import prepare, train_from
 from faqnas_optuna.training.reliability import Reliability, intraclass_correlation
 

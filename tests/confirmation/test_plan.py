@@ -5,7 +5,7 @@ import pytest
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import ErrorEstimate, SearchConfig, SpaceConfig, TrainingConfig
+from faqnas_optuna.config import ErrorEstimate, SearchConfig, TrainingConfig
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.baselines import Baseline, Model
 from faqnas_optuna.confirmation.plan import (
@@ -21,6 +21,7 @@ from faqnas_optuna.confirmation.plan import (
 from faqnas_optuna.confirmation.report import remarks
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.study.description import ConfirmationPlan
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state

@@ -8,9 +8,10 @@ from signal import SIGKILL
 import pytest
 from optuna.trial import TrialState
 
-from faqnas_optuna.config import SearchConfig, SpaceConfig, StudyConfig
+from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.confirmation.study import Confirmation
 from faqnas_optuna.data import named
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import create
 from faqnas_optuna.study.stopping import StopReason

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from faqnas_optuna.circuits.genome import Genome, Rotation
-from faqnas_optuna.config import SearchConfig, SpaceConfig, TrainingConfig
+from faqnas_optuna.config import SearchConfig, TrainingConfig
 from faqnas_optuna.reporting.advice import advice, reliability_sentence
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.training.reliability import Reliability

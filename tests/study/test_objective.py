@@ -6,10 +6,11 @@ import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
-from faqnas_optuna.config import FlopsCounter, SpaceConfig, StudyConfig
+from faqnas_optuna.config import FlopsCounter, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.signals import Signals
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.study import objective as objective_module
 from faqnas_optuna.study.records import Candidate
 from faqnas_optuna.study.search import Search

@@ -6,10 +6,11 @@ import optuna
 import pytest
 
 from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation, Topology, enumerate_genomes
-from faqnas_optuna.config import CountedGates, FlopsCounter, SearchConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import CountedGates, FlopsCounter, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study import search as searches
 from faqnas_optuna.study.cost_range import cost_range

@@ -9,7 +9,8 @@ import pytest
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Genome
-from faqnas_optuna.config import ErrorEstimate, SearchConfig, SpaceConfig
+from faqnas_optuna.config import ErrorEstimate, SearchConfig
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.study import state as state_module
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state

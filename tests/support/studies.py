@@ -12,8 +12,9 @@ import pytest
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.flops import analytic_flops
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.config import SpaceConfig, StudyConfig
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.study.objective import Objective
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import StudyState

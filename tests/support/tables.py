@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from faqnas_optuna.circuits.genome import Rotation, Topology, enumerate_genomes
-from faqnas_optuna.config import DataConfig, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import DataConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.tables.chunks import ChunkResult
 from faqnas_optuna.tables.enumeration import Job, make_table
 from faqnas_optuna.tables.plan import Chunk, TablePlan

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
-from faqnas_optuna.config import Engine, Score, SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import Engine, Score, StudyConfig, TrainingConfig
 from faqnas_optuna.data.named import load
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.tables.space import all_circuits
 from faqnas_optuna.training import bulk
 from faqnas_optuna.training.bulk import train_repeats

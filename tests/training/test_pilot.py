@@ -8,8 +8,9 @@ import pytest
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation
-from faqnas_optuna.config import SpaceConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import StudyConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.training import pilot
 from faqnas_optuna.training.evaluation import train_from, train_once
 from faqnas_optuna.training.pilot import PilotPlan, Row, measure_reliability
