@@ -2,22 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, RandomSampler
+from optuna.samplers import BaseSampler, GPSampler
 from optuna.trial import FrozenTrial
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, GeneValue, Genome, enumerate_genomes
-from faqnas_optuna.config import Objectives, SearchConfig
+from faqnas_optuna.config import Objectives, Sampler, SearchConfig
 from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.literals import WHOLE
-from faqnas_optuna.study.sampler import SeededSampler, tpe_sampler
+from faqnas_optuna.study.sampler import SeededSampler
 
 PAPER = SearchConfig()
 """Settings of the paper, which are the defaults."""
@@ -74,37 +74,34 @@ def _distinct() -> Sequence[Genome]:
     return list({effective_circuit(genome.circuit): genome for genome in enumerate_genomes()}.values())
 
 
-def _paper(seed: int, objectives: Objectives = Objectives.BOTH) -> BaseSampler:
-    """Return the sampler of a search with the paper's settings."""
-    return SeededSampler(PAPER.model_copy(update={"objectives": objectives}), GENES, seed=seed)
+def _sampler(seed: int, **settings: Any) -> BaseSampler:
+    """Return the sampler that a search with the paper's settings and these ones has."""
+    return SeededSampler(PAPER.model_copy(update=settings), GENES, seed=seed)
 
 
-def _nsga3(seed: int) -> BaseSampler:
-    return NSGAIIISampler(
-        population_size=PAPER.population, crossover_prob=PAPER.crossover, mutation_prob=PAPER.mutation, seed=seed
-    )
+_random = partial(_sampler, sampler=Sampler.RANDOM)
 
 
 SEARCHERS = {
     searcher.name: searcher
     for searcher in (
-        Searcher(name="nsga2", description="NSGA-II with the paper's settings: FAQNAS", sampler=_paper),
+        Searcher(name="nsga2", description="NSGA-II with the paper's settings: FAQNAS", sampler=_sampler),
         Searcher(
             name="nsga2-error",
             description="NSGA-II with parents selected by the error alone",
-            sampler=lambda seed: _paper(seed, Objectives.ERROR),
+            sampler=partial(_sampler, objectives=Objectives.ERROR),
         ),
-        Searcher(name="random", description="random genomes", sampler=lambda seed: RandomSampler(seed=seed)),
+        Searcher(name="random", description="random genomes", sampler=_random),
         Searcher(
             name="nsga2-pooled",
             description="nsga2 with the front selected by pooled errors",
-            sampler=_paper,
+            sampler=_sampler,
             pooled=True,
         ),
         Searcher(
             name="random-pooled",
             description="random with the front selected by pooled errors",
-            sampler=lambda seed: RandomSampler(seed=seed),
+            sampler=_random,
             pooled=True,
         ),
         Searcher(
@@ -112,9 +109,13 @@ SEARCHERS = {
             description="random circuits without repetition",
             sampler=lambda seed: DistinctSampler(seed=seed),
         ),
-        Searcher(name="tpe", description="Optuna's TPESampler, multivariate", sampler=tpe_sampler),
+        Searcher(name="tpe", description="Optuna's TPESampler, multivariate", sampler=partial(_sampler, sampler=Sampler.TPE)),
         Searcher(name=RACE, description="Pareto halving: race, first stage", sampler=None),
-        Searcher(name="nsga3", description="Optuna's NSGAIIISampler, with the paper's settings", sampler=_nsga3),
+        Searcher(
+            name="nsga3",
+            description="Optuna's NSGAIIISampler, with the paper's settings",
+            sampler=partial(_sampler, sampler=Sampler.NSGA3),
+        ),
         Searcher(name="gp", description="Optuna's GPSampler, which takes minutes", sampler=lambda seed: GPSampler(seed=seed)),
     )
 }

@@ -170,7 +170,7 @@ class SeededSampler(BaseSampler):
         if self._config.sampler is Sampler.RANDOM:
             self._relative = self._random
         elif self._config.sampler is Sampler.TPE:
-            self._relative = tpe_sampler(relative_seed)
+            self._relative = _tpe_sampler(relative_seed)
 
     def _genetic_algorithm(self, seed: int) -> _Remembering:
         """Return the genetic algorithm; it also assigns the generations of the other samplers."""
@@ -207,7 +207,7 @@ class SeededSampler(BaseSampler):
         self._relative.after_trial(study, trial, state, values)
 
 
-def tpe_sampler(seed: int) -> TPESampler:
+def _tpe_sampler(seed: int) -> TPESampler:
     """Return Optuna's TPE sampler."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

@@ -10,7 +10,6 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
 from faqnas_optuna.comparison.replay import FrontCircuit, TrainingBudget, estimated_front, front, replay
 from faqnas_optuna.comparison.samplers import DEFAULT, SEARCHERS, DistinctSampler, searcher
-from faqnas_optuna.config import Objectives
 from faqnas_optuna.errors import ConfigError
 from tests.support.benchmarks import MadeUp
 
@@ -38,16 +37,24 @@ def test_a_search_looks_at_nothing_that_it_has_not_paid_for(name: str) -> None:
     assert replay(searcher(name), benchmark, TrainingBudget(trainings=24), seed=2) != trace
 
 
-@pytest.mark.parametrize("objectives", Objectives)
-def test_the_replay_of_nsga2_is_the_search(objectives: Objectives, storage_url: str) -> None:
-    settings: dict[str, Any] = {"population": 20, "generations": 3, "patience": 3, "epochs": 1, "seed": 4}
-    study = search("iris", storage=storage_url, objectives=str(objectives), flops="analytic", progress=False, **settings)
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("nsga2", {}),
+        ("nsga2-error", {"objectives": "error"}),
+        ("nsga3", {"sampler": "nsga3"}),
+        ("tpe", {"sampler": "tpe"}),
+        ("random", {"sampler": "random"}),
+    ],
+)
+def test_the_replay_of_a_sampler_is_the_search(name: str, setting: dict[str, str], storage_url: str) -> None:
+    settings: dict[str, Any] = {"population": 20, "generations": 3, "patience": 3, "epochs": 1, "seed": 4, **setting}
+    study = search("iris", storage=storage_url, flops="analytic", progress=False, **settings)
     trials = study.optuna.get_trials(deepcopy=False)
     circuits = [Genome.from_params(trial.params).circuit for trial in trials]
     accuracies = {effective_circuit(circuit): 1 - trial.values[1] for circuit, trial in zip(circuits, trials, strict=True)}
     # Circuits outside the search get an accuracy of 0.
     benchmark = MadeUp(lambda circuit: accuracies.get(circuit, 0.0), noise=0)
-    name = "nsga2" if objectives is Objectives.BOTH else "nsga2-error"
     trace = replay(searcher(name), benchmark, TrainingBudget(trainings=len(accuracies)), seed=4)
     assert len(trials) == 60
     suggested = [benchmark.circuits[step.row] for step in trace.steps]
