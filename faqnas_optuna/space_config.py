@@ -17,12 +17,15 @@ from faqnas_optuna.circuits.genome import (
     GENES,
     PAPER_DEPTH,
     ROTATION_GENES,
+    Circuit,
     Embedding,
     Entangler,
     GeneValue,
+    Genome,
     Rotation,
     Topology,
 )
+from faqnas_optuna.errors import GenomeError
 
 
 class Section(BaseModel):
@@ -93,3 +96,32 @@ class SpaceConfig(Section):
         }
         # In the order of `EVERY_GENE`: Optuna refuses a parameter whose choices are in another order than before.
         return {gene: tuple(value for value in EVERY_GENE[gene] if value in values) for gene, values in chosen.items()}
+
+    def genome_of(self, circuit: Circuit) -> Genome:
+        """Return the genome of the space that describes a circuit.
+
+        Raises:
+            GenomeError: The circuit is outside the space; the message names the first gene.
+        """
+        values: dict[str, GeneValue] = {
+            "n_qubits": circuit.n_qubits,
+            "embedding": str(circuit.embedding),
+            "entangler": str(circuit.entangler),
+            "depth": circuit.depth,
+            **{gene: str(rotation) for gene, rotation in zip(ROTATION_GENES, circuit.rotations, strict=False)},
+            # Last, since a circuit may have these two with other values of their genes.
+            "topology": str(circuit.topology),
+            "reuploading": circuit.reuploading,
+        }
+        # Crossover passes on inactive genes too. Drawn by the digest, they are diverse, and equal in every process.
+        drawn = int(circuit.digest, 16)
+        chosen = {
+            gene: values[gene] if values.get(gene) in choices else choices[(drawn >> 3 * place) % len(choices)]
+            for place, (gene, choices) in enumerate(self.genes.items())
+        }
+        genome = Genome.from_params(chosen)
+        if genome.circuit != circuit:
+            outside = next(gene for gene, value in values.items() if value not in self.genes.get(gene, ()))
+            choices = ", ".join(map(str, self.genes.get(outside, ()))) or "absent"
+            raise GenomeError(f"circuit {circuit} is outside the space, in which {outside} is {choices}")
+        return genome

@@ -17,6 +17,7 @@ def search(
     y: Any = None,
     *,
     study: str | None = None,
+    start_from: Path | str | None = None,
     config: Path | str | None = None,
     storage: str = DEFAULT_STORAGE,
     data_dir: Path | str | None = None,
@@ -39,6 +40,7 @@ def search(
             processes cannot read. None for the data set that `config` names.
         y: (samples,) classes of the samples, unless `target` names their column.
         study: Name of the study; by default that of the data set or file, or `samples`.
+        start_from: Study of the same database, table (.parquet) or CSV file whose circuits become the first generation.
         config: Study file (TOML); arguments beat its settings.
         storage: URL of the database, which is created if it does not exist.
         data_dir: Directory of data files that have moved, and of `mnist`; by default the user's cache directory.
@@ -65,6 +67,7 @@ def search(
         config=resolved.config,
         data=source,
         auto_repeats=resolved.auto_repeats,
+        start_from=None if start_from is None else str(start_from),
     )
     on_data = partial(warn_of_findings, resolved.config) if check else lambda _: None
     check_detached(detach, dask)

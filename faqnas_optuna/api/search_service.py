@@ -9,13 +9,15 @@ from optuna.storages import BaseStorage
 
 from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.running import Execution, Hooks, StudyRun, open_patiently, run_study, waiting
+from faqnas_optuna.api.warm_start import check_source, read_source
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.confirmation.opening import open_study
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import NoStudiesError
+from faqnas_optuna.errors import ConfigError, NoStudiesError
 from faqnas_optuna.signals import CallInterrupted
 from faqnas_optuna.storage.opening import disconnect, storage_lock
 from faqnas_optuna.storage.outages import retry_while_away
+from faqnas_optuna.study.first_generation import Source, first_generation
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.search import Search, check_existing, open_or_create
 from faqnas_optuna.study.stopping import StopReason
@@ -36,6 +38,8 @@ class SearchRequest:
     """Whether to determine the number of repeats from the measured reliability."""
     is_measured: bool = True
     """Whether to measure the reliability of one training before the first trial."""
+    start_from: str | None = None
+    """Source of the first generation: name of a study, or path of a table or CSV file."""
 
 
 def start_search(
@@ -58,13 +62,21 @@ def start_search(
     """
     # The checks that need least come first.
     check_name(request.name)
+    if request.start_from == request.name:
+        raise ConfigError(f"study {request.name!r} cannot start from itself; name another study with --from or --study")
     execution.check_reach(request.data)
     storage, search = _look_for_study(request, execution, hooks)
     if search is None:
+        source = None
+        if request.start_from:
+            source = read_source(request.start_from, storage, epochs=request.config.training.epochs)
         splits = request.data.load(request.config)
         on_data(splits)
+        if source:
+            # Refused before the measurement, which may take minutes and create the database.
+            first_generation(source, request.config, splits)
         # The study is created only after the data have been read without error.
-        search = _create(request, splits, storage, execution, hooks)
+        search = _create(request, splits, storage, execution, hooks, source)
     else:
         # Files are compared when they are loaded, below.
         if request.data.samples is not None:
@@ -109,11 +121,25 @@ def _look_for_study(request: SearchRequest, execution: Execution, hooks: Hooks) 
     except NoStudiesError:
         # Not an error yet: the data are checked before the database is created.
         return None, None
-    return storage, check_existing(storage, request.name, request.config, any_repeats=request.auto_repeats)
+    search = check_existing(storage, request.name, request.config, any_repeats=request.auto_repeats)
+    if search:
+        _check_source(search, request, storage)
+    return storage, search
+
+
+def _check_source(search: Search, request: SearchRequest, storage: BaseStorage) -> None:
+    """Refuse another source than that of an existing study, unless the request leaves it out."""
+    if request.start_from:
+        check_source(search, request.start_from, storage)
 
 
 def _create(
-    request: SearchRequest, splits: DataSplits, storage: BaseStorage | None, execution: Execution, hooks: Hooks
+    request: SearchRequest,
+    splits: DataSplits,
+    storage: BaseStorage | None,
+    execution: Execution,
+    hooks: Hooks,
+    source: Source | None,
 ) -> Search:
     """Create the study, or return the one of this name that another process created meanwhile."""
     from faqnas_optuna.training.pilot import with_repeats_for
@@ -135,7 +161,17 @@ def _create(
     def make() -> Search:
         # Of two processes that create the same study at once, the second opens the study of the first.
         with storage_lock(execution.storage):
-            return open_or_create(storage, request.name, config, splits, reliability=reliability, files=request.data.files)
+            search = open_or_create(
+                storage,
+                request.name,
+                config,
+                splits,
+                reliability=reliability,
+                files=request.data.files,
+                source=source,
+            )
+        _check_source(search, request, storage)
+        return search
 
     # The database may have become unavailable during the measurement, which can take minutes.
     with waiting(hooks, f"study {request.name} was not created") as signals:

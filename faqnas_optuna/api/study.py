@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from faqnas_optuna.api.confirmation_service import ConfirmationRequest, confirm_study, judge_under_noise
 from faqnas_optuna.api.data import DataSource
@@ -16,6 +16,7 @@ from faqnas_optuna.api.reading import StudyReader
 from faqnas_optuna.api.running import Execution
 from faqnas_optuna.api.search_service import resume_study
 from faqnas_optuna.api.settings import MOST_SHOTS, WorkerTimeouts, check_range
+from faqnas_optuna.api.warm_start import circuit_of
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.circuit_table import confirmed_frame
 from faqnas_optuna.confirmation.figure import write_confirmation_plot
@@ -78,6 +79,19 @@ class Study(StudyReader):
         """Stop the study after its running trials; a stopped study is left unchanged."""
         with using(self._url):
             stop(self._search, StopReason.REQUESTED)
+
+    def enqueue(self, circuit: Any) -> None:
+        """Queue a circuit, which the next free worker trains before it asks the sampler for another.
+
+        Args:
+            circuit: `Genome`, `Circuit`, dictionary of genes, row of `front` or `trials`, or result of `pick`.
+
+        Raises:
+            ConfigError: The study has stopped, or is a race or a confirmation.
+            GenomeError: The circuit is outside the space of the study, or a gene is invalid.
+        """
+        with using(self._url):
+            search_of(self._search).enqueue(circuit_of(circuit))
 
     def confirm(
         self,

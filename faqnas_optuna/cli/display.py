@@ -63,6 +63,8 @@ def _value_text(value: Any) -> str:
     """Format a value of a trial that is neither a cost nor a score of a search."""
     if value is None:
         return MISSING
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in value.items())
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

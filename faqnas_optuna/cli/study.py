@@ -51,6 +51,12 @@ if TYPE_CHECKING:
 @storage_options
 @workers_option
 @dask_option
+@option(
+    "--from",
+    "start_from",
+    metavar="STUDY|TABLE|FILE.csv",
+    help="Begin with the best circuits of a study or table, or with those of a file.",
+)
 @option("--detach", is_flag=True, help="Only create the study; workers attach to it.")
 @timeout_options
 @data_options
@@ -88,6 +94,7 @@ def start(
     storage: str,
     workers: int,
     dask: str | None,
+    start_from: str | None,
     detach: bool,
     timeouts: WorkerTimeouts,
     data_dir: Path | None,
@@ -118,6 +125,7 @@ def start(
         config=resolved.config,
         data=data,
         auto_repeats=resolved.auto_repeats,
+        start_from=start_from,
     )
     execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)
     # Called when the data are loaded, before the first trial: the user may still interrupt.

@@ -22,7 +22,7 @@ from faqnas_optuna.hardware.devices import DEVICES, Device
 from faqnas_optuna.reporting.columns import Output, values
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.study.description import Description
-from faqnas_optuna.study.records import Candidate
+from faqnas_optuna.study.records import SOURCE, SOURCE_SCORES, Candidate
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.selection import SelectionRule
 from faqnas_optuna.study.state import SearchState, StudyState, candidates_of_trials, read_state
@@ -60,6 +60,7 @@ def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> di
         "linear_hypervolume": state.linear_hypervolume,
         "front": [_front_entry(candidate, search.description) for candidate in candidates],
         **({"pick": choice} if choice else {}),
+        "warm_start": _warm_start(search),
         "provenance": provenance(search),
     }
 
@@ -151,9 +152,16 @@ def study_document(study: StoredStudy[Any]) -> dict[str, Any]:
         "study": study.name,
         **stop_document(study),
         **provenance(study),
+        "warm_start": _warm_start(study),
         "files": None if description.files is None else description.files.to_json(),
         "columns": dict(description.columns),
     }
+
+
+def _warm_start(study: StoredStudy[Any]) -> dict[str, Any] | None:
+    """Return the source of the first generation of a search; None if the sampler suggested it."""
+    warm_start = study.description.warm_start
+    return None if warm_start is None else {**warm_start.to_json(), "summary": warm_start.summary}
 
 
 def to_the_minute(at: str) -> str:
@@ -205,6 +213,8 @@ def trial_head(study: StoredStudy[Any], trial: FrozenTrial) -> dict[str, Any]:
     }
     if trial.state is TrialState.FAIL:
         document["failure"] = trial.user_attrs.get(FAILURE)
+    if source := trial.user_attrs.get(SOURCE):
+        document["source"] = source | {"values": "reused" if SOURCE_SCORES in trial.user_attrs else "trained"}
     return document
 
 

@@ -20,6 +20,8 @@ def study_fields(document: Mapping[str, Any]) -> dict[str, str]:
         if value not in (None, [])
     }
     fields = {"study": document["study"], "state": document["state"] or "running", "created": document["created"]}
+    if document["warm_start"]:
+        fields["first generation"] = document["warm_start"]["summary"]
     fields |= plain | inner | {"data fingerprint": document["data_fingerprint"]}
     fields |= {f"samples of {part}": f"{count:,}" for part, count in document["sizes"].items()}
     if document["majority"]:

@@ -1,4 +1,4 @@
-"""Writing of all trials of a study in one transaction. Optuna's interface would take a dozen statements per trial."""
+"""Writing of many trials of a study in one transaction. Optuna's interface would take a dozen statements per trial."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Table, delete, insert, select
 from sqlalchemy.engine import Connection
 
+from faqnas_optuna.storage.heartbeats import FIXED_PARAMS
 from faqnas_optuna.storage.opening import backend
 from faqnas_optuna.storage.optuna_internals import (
     HEARTBEATS,
@@ -66,12 +67,40 @@ def replace_trials(
             connection.execute(delete(table).where(table.c.trial_id.in_(of_study)))
         connection.execute(delete(TRIALS).where(TRIALS.c.study_id == study_id))
         _insert(connection, TRIALS, ({"number": number, **head} for number in range(len(trials))))
-        numbered = connection.execute(select(TRIALS.c.number, TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id))
-        ids = {number: trial_id for number, trial_id in numbered}
+        ids = _ids_by_number(connection, study_id)
         _insert(connection, PARAMS, _param_rows(trials, ids, distributions))
         _insert(connection, VALUES, _value_rows(trials, ids))
         _insert(connection, USER_ATTRS, _attribute_rows(trials, ids))
         replace_attributes(connection, study_id, attributes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuedTrial:
+    """Trial to be queued, as by `Study.enqueue_trial`."""
+
+    params: Mapping[str, Any]
+    user_attrs: Mapping[str, Any]
+
+
+def queue_trials(study: Study, trials: Sequence[QueuedTrial], attributes: Mapping[str, Any]) -> None:
+    """Queue the first trials of a study, and set attributes of the study, in one transaction."""
+    study_id = study_id_of(study)
+    with backend(study).engine.begin() as connection:
+        head = {"study_id": study_id, "state": TrialState.WAITING}
+        _insert(connection, TRIALS, ({"number": number, **head} for number in range(len(trials))))
+        ids = _ids_by_number(connection, study_id)
+        params = (
+            {"trial_id": ids[number], "key": FIXED_PARAMS, "value_json": json.dumps(trial.params)}
+            for number, trial in enumerate(trials)
+        )
+        _insert(connection, SYSTEM_ATTRS, params)
+        _insert(connection, USER_ATTRS, _attribute_rows(trials, ids))
+        replace_attributes(connection, study_id, attributes)
+
+
+def _ids_by_number(connection: Connection, study_id: int) -> dict[int, int]:
+    rows = connection.execute(select(TRIALS.c.number, TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id))
+    return {number: trial_id for number, trial_id in rows}
 
 
 def replace_attributes(connection: Connection, study_id: int, attributes: Mapping[str, Any]) -> None:
@@ -119,7 +148,7 @@ def _value_rows(trials: Sequence[NewTrial], ids: Mapping[int, int]) -> Iterator[
             yield {"trial_id": ids[number], "objective": objective, "value": stored, "value_type": kind}
 
 
-def _attribute_rows(trials: Sequence[NewTrial], ids: Mapping[int, int]) -> Iterator[dict[str, Any]]:
+def _attribute_rows(trials: Sequence[NewTrial | QueuedTrial], ids: Mapping[int, int]) -> Iterator[dict[str, Any]]:
     for number, trial in enumerate(trials):
         for name, value in trial.user_attrs.items():
             yield {"trial_id": ids[number], "key": name, "value_json": json.dumps(value)}

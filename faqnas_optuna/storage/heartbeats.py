@@ -45,6 +45,8 @@ MAX_RETRIES = 2
 """Maximum number of times that a trial is requeued."""
 RETRY_HISTORY = "retry_history"
 """Name of Optuna's system attribute with the numbers of the trials that a trial repeats."""
+FIXED_PARAMS = "fixed_params"
+"""Name of Optuna's system attribute with the parameters of a trial that was queued."""
 FAILURE = "failure"
 """Name of the attribute that holds the reason of a failed trial."""
 GIVEN_UP = "given up"
@@ -278,11 +280,19 @@ class HeartbeatStorage(DatabaseStorage):
         return max(age_s, unchanged_s)
 
     def abandon(self, study_id: int, trial_id: int, reason: str) -> None:
-        """Fail a trial that this worker has begun but does not run; a trial that has finished is left unchanged."""
+        """Fail a trial that this worker has begun but does not finish, and requeue it if it was queued by a user.
+
+        A trial that has finished is left unchanged.
+        """
         with Session(self.engine) as session, session.begin():
             row = self.locked_trial(session, study_id, trial_id)
             if row.state is TrialState.RUNNING:
+                trial = self.trial_of_row(row)
                 self._fail(session, row, reason)
+                # The sampler replaces any other trial by a new suggestion.
+                successor = _retry_of(trial) if FIXED_PARAMS in trial.system_attrs else None
+                if successor is not None:
+                    self.add_trial(session, study_id, successor)
 
     def _fail(self, session: Session, row: Any, reason: str) -> None:
         # The reason comes first, because attributes of a finished trial cannot be set.

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from faqnas_optuna.storage.heartbeats import FAILURE
-from faqnas_optuna.study.records import GENERATION_KEY, attribute_types
+from faqnas_optuna.study.records import GENERATION_KEY, SOURCE, SOURCE_SCORES, attribute_types
 
 
 def damage(trial: FrozenTrial, record: type | None, required: Iterable[str]) -> str | None:
@@ -55,6 +55,7 @@ def _form(record: type | None) -> type[BaseModel]:
     """
     types = attribute_types(record) if record else {}
     types |= {"network": str, "seed": int, "worker": str, "generation": int, FAILURE: str}
+    types |= {SOURCE: dict[str, Any], SOURCE_SCORES: dict[str, float | None]}
     # All are optional, because trials of an older version may not have all attributes.
     optional: dict[str, Any] = {name: (kind | None, None) for name, kind in types.items()}
     return create_model("Attributes", __config__=ConfigDict(strict=True), **optional)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from importlib.metadata import version
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from faqnas_optuna.data.loading import Files
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.training.reliability import Reliability
+from faqnas_optuna.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,47 @@ class ConfirmationPlan:
         return replace(self, finalists=self.finalists + new)
 
 
+class SourceKind(StrEnum):
+    """Kind of the source of a search's first generation."""
+
+    STUDY = "study"
+    TABLE = "table"
+    FILE = "file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStart:
+    """First generation of a search from known circuits."""
+
+    kind: SourceKind
+    name: str
+    """Name of the study, or of the file without its directory."""
+    identity: str
+    """Time at which the study was created, or a hash of the file, which distinguish it from others of its name."""
+    circuits: int
+    """Number of circuits that were queued."""
+    left_out: int
+    """Number of circuits that were passed over because they are outside the space."""
+    trained_because: str | None
+    """Reason to train the circuits again; None if the values of the source are reused."""
+
+    @property
+    def source(self) -> str:
+        """Source in words."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def summary(self) -> str:
+        """First generation in words."""
+        use = f"trained again: {self.trained_because}" if self.trained_because else "values reused"
+        left_out = f"; {counted(self.left_out, 'circuit')} outside the space left out" if self.left_out else ""
+        return f"{counted(self.circuits, 'circuit')} of {self.source}, {use}{left_out}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values for JSON."""
+        return asdict(self)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Description:
     """Everything that decides the results of a study.
@@ -135,6 +178,9 @@ class Description:
     """Kinds of the columns of the data files that do not hold numbers (`Schema.non_numeric`)."""
     majority: Majority | None = None
     """Scores of always predicting the most frequent class; None for a study of an earlier version."""
+
+    warm_start: WarmStart | None = None
+    """Source of the first generation; None if the sampler suggested it."""
 
     @property
     def majority_score(self) -> float | None:
@@ -185,6 +231,7 @@ class Description:
             "race": None if entry.get("race") is None else RaceSummary.from_json(entry["race"]),
             "files": None if entry.get("files") is None else Files.from_json(entry["files"]),
             "majority": None if entry.get("majority") is None else Majority.from_json(entry["majority"]),
+            "warm_start": _WARM_START.validate_python(entry.get("warm_start")),
         }
         return cls(**{**entry, **values})
 
@@ -192,8 +239,11 @@ class Description:
         """Return the description as values for JSON."""
         reliability = None if self.reliability is None else asdict(self.reliability)
         confirms = None if self.confirms is None else self.confirms.to_json()
+        # Omitted where there is none, so that versions without warm starts can read the description.
+        warm_start = {"warm_start": self.warm_start.to_json()} if self.warm_start else {}
         return {
-            **vars(self),
+            **{name: value for name, value in vars(self).items() if name != "warm_start"},
+            **warm_start,
             "config": self.config.model_dump(mode="json"),
             "reliability": reliability,
             "confirms": confirms,
@@ -212,3 +262,4 @@ _PLAIN: dict[str, TypeAdapter[Any]] = {
     "versions": TypeAdapter(dict[str, str]),
 }
 _RELIABILITY = TypeAdapter(Reliability | None)
+_WARM_START = TypeAdapter(WarmStart | None)

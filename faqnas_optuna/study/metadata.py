@@ -34,7 +34,7 @@ from pydantic import TypeAdapter
 
 from faqnas_optuna.errors import DamagedStudyError
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
-from faqnas_optuna.storage.bulk_trials import NewTrial, replace_trials
+from faqnas_optuna.storage.bulk_trials import NewTrial, QueuedTrial, queue_trials, replace_trials
 from faqnas_optuna.storage.plots import replace_plots
 from faqnas_optuna.storage.trial_statements import UNREADABLE
 from faqnas_optuna.study.description import Description, Finalist, Picked
@@ -79,15 +79,15 @@ class StudyMetadata:
         with self._report_damage(f"{DESCRIPTION} or {STOP}"):
             return description and str(description["created"]), _stop(entries.get(STOP))
 
-    def describe(self, description: Description) -> None:
-        """Write the description, which makes the study one of this package."""
+    def describe(self, description: Description, queued: Sequence[QueuedTrial] = ()) -> None:
+        """Write the description, which makes the study one of this package, and queue its first trials."""
         with warnings.catch_warnings():
             # Optuna has called metric names experimental since version 3.2. The dashboard labels its axes with them.
             warnings.simplefilter("ignore", ExperimentalWarning)
             # The objectives of a confirmation are measured on the test part, so the names depend on the description.
             self._study.set_metric_names(metrics(description))
         # Last: an interruption before leaves a study that counts as not created yet.
-        self._write(DESCRIPTION, description.to_json())
+        queue_trials(self._study, queued, {DESCRIPTION: description.to_json()})
 
     def raise_limit(self, generations: int) -> Description:
         """Write a new maximum number of generations, and return the new description."""

@@ -20,12 +20,11 @@ from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.storage.heartbeats import FAILURE
 from faqnas_optuna.storage.opening import store_trial
 from faqnas_optuna.storage.outages import DATABASE_ERRORS
-from faqnas_optuna.study.records import TrialRecord
+from faqnas_optuna.study.records import SOURCE_SCORES, TrialRecord
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.work import Evaluate, TrialOutcome
 from faqnas_optuna.training import evaluation
-from faqnas_optuna.training.evaluation import Evaluation
-from faqnas_optuna.training.values import Costs
+from faqnas_optuna.training.values import Costs, ValidationScores
 
 logger = logging.getLogger(__name__)
 
@@ -87,47 +86,46 @@ class SearchObjective(Objective):
         circuit = genome.circuit
         effective = effective_circuit(circuit).digest
         twin = self._state.by_effective.get(effective)
+        source_scores = trial.user_attrs.get(SOURCE_SCORES)
         if twin:
-            costs = Costs.of(
-                circuit,
-                n_features=self._splits.n_features,
-                n_classes=self._splits.n_classes,
-                device=self._config.device,
-            )
-            values: tuple[float, float] = (costs.objective(self._config), twin.values[1])
             record = replace(
                 TrialRecord.from_attributes(twin.user_attrs),
                 circuit=circuit.digest,
                 summary=str(circuit),
                 effective=effective,
-                costs=costs,
+                costs=self._costs(circuit),
                 seconds=round(time.perf_counter() - started, 6),
                 worker=self._worker,
                 # The trial with the training, even if the twin reused it too.
                 reused_from=twin.user_attrs.get("reused_from", twin.number),
             )
+            values: tuple[float, float] = (record.costs.objective(self._config), twin.values[1])
         else:
-            result = self._evaluate(circuit, self._splits, self._config)
-            values = result.objectives(self._config)
-            record = _record(circuit, effective, result, worker=self._worker)
+            if source_scores:
+                costs, scores = self._costs(circuit), ValidationScores(**source_scores)
+                seconds = time.perf_counter() - started
+            else:
+                result = self._evaluate(circuit, self._splits, self._config)
+                costs, scores, seconds = result.costs, result.scores, result.seconds
+            values = (costs.objective(self._config), 1 - scores.mean(self._config.score))
+            record = TrialRecord(
+                circuit=circuit.digest,
+                summary=str(circuit),
+                effective=effective,
+                costs=costs,
+                scores=scores,
+                seconds=round(seconds, 6),
+                worker=self._worker,
+                reused_from=None,
+            )
         # `study.checks` would report other values as damage of the study.
         if not all(map(math.isfinite, values)):
             raise TrainingError(f"the objectives must be finite; they are {values}")
-        return TrialOutcome(values=values, attributes=record.to_attributes())
+        return TrialOutcome(values=values, attributes=record.to_attributes(), has_trained=not (twin or source_scores))
 
-
-def _record(circuit: Circuit, effective: str, result: Evaluation, *, worker: str) -> TrialRecord:
-    """Return the record of a trial that was evaluated, not reused."""
-    return TrialRecord(
-        circuit=circuit.digest,
-        summary=str(circuit),
-        effective=effective,
-        costs=result.costs,
-        scores=result.scores,
-        seconds=round(result.seconds, 6),
-        worker=worker,
-        reused_from=None,
-    )
+    def _costs(self, circuit: Circuit) -> Costs:
+        splits = self._splits
+        return Costs.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, device=self._config.device)
 
 
 def suggest(trial: optuna.Trial, space: SpaceConfig) -> Genome:

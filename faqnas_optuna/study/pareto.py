@@ -1,6 +1,8 @@
 """Pareto fronts and hypervolumes of points with two objectives, both minimised."""
 
 import math
+from bisect import bisect_right
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,22 @@ def non_dominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
         elif last is not None and (points[index] == last).all():
             is_on_front[index] = True
     return is_on_front
+
+
+def layers(points: NDArray[Any]) -> list[int]:
+    """Return the layer of each point (n, 2): 0 if it is non-dominated, 1 if it is without those of layer 0, and so on.
+
+    >>> layers(np.array([[1.0, 0.5], [2.0, 0.1], [3.0, 0.2], [2.0, 0.1], [3.0, 0.6]]))
+    [0, 0, 1, 0, 2]
+    """
+    layer_of: dict[tuple[Any, Any], int] = {}
+    # In the order of both objectives the last point of a layer is its lowest, and these are sorted by layer.
+    lowest: list[Any] = []
+    for first, second in sorted(map(tuple, points.tolist())):
+        if (first, second) not in layer_of:
+            layer = layer_of[first, second] = bisect_right(lowest, second)
+            lowest[layer : layer + 1] = [second]
+    return [layer_of[first, second] for first, second in points.tolist()]
 
 
 def hypervolume(points: NDArray[np.float64], reference: tuple[float, float]) -> float:

@@ -8,6 +8,7 @@ import optuna
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial
 
+from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.storage.opening import study_lock
@@ -87,6 +88,9 @@ class RaceStudy(Search):
         return None
 
     def objective(self, state: SearchState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> RunTrial:
+        raise self._no_worker_error()
+
+    def enqueue(self, circuit: Circuit) -> None:
         raise self._no_worker_error()
 
     def progress(self, state: SearchState) -> Progress:  # type: ignore[override]  # A race has no generations.

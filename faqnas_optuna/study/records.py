@@ -17,6 +17,10 @@ GENERATION_KEY = "NSGAIISampler:generation"
 """Name of the system attribute in which Optuna's sampler stores the generation of a trial."""
 PLACE_KEY = "faqnas:place"
 """Name of the system attribute with the place of a trial, where that is not its number."""
+SOURCE = "source"
+"""Name of the user attribute with the origin of a queued circuit: its trial of another study, or its row of a file."""
+SOURCE_SCORES = "source_scores"
+"""Name of the user attribute with the scores of that trial, where they replace a training."""
 INTERRUPTED = (KeyboardInterrupt.__name__, Interruption.__name__)
 """Beginnings of the reason of a trial that a signal ended."""
 

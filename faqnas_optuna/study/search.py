@@ -1,5 +1,6 @@
 """Searches: studies that look for accurate and cheap circuits, generation by generation."""
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial
 
-from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.data.splits import DataSplits
@@ -20,9 +21,10 @@ from faqnas_optuna.storage.optuna_internals import study_id_of, trial_id_of
 from faqnas_optuna.study import checks
 from faqnas_optuna.study.cost_range import cost_range
 from faqnas_optuna.study.description import Description
-from faqnas_optuna.study.lifecycle import last_resumption, may_all_fail, write_stop
+from faqnas_optuna.study.first_generation import Source, first_generation
+from faqnas_optuna.study.lifecycle import author, last_resumption, may_all_fail, write_stop
 from faqnas_optuna.study.metadata import utc_now
-from faqnas_optuna.study.records import TrialRecord
+from faqnas_optuna.study.records import SOURCE, TrialRecord
 from faqnas_optuna.study.sampler import SeededSampler
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.status import study_status
@@ -31,6 +33,8 @@ from faqnas_optuna.study.study import StoredStudy, create_study, load_stored, ve
 from faqnas_optuna.study.work import Evaluate, Lock, RunTrial, SearchProgress, WorkerAction
 from faqnas_optuna.study_file import differences
 from faqnas_optuna.training.reliability import Reliability
+
+logger = logging.getLogger(__name__)
 
 
 class Search(StoredStudy[SearchState]):
@@ -168,6 +172,19 @@ class Search(StoredStudy[SearchState]):
         option = f" --generations {self.config.search.generations + 4}" if is_used_up else ""
         return f"resume {self.name}{option}"
 
+    def enqueue(self, circuit: Circuit) -> None:
+        """Queue a circuit, which the next free worker trains.
+
+        Raises:
+            ConfigError: The study has stopped.
+            GenomeError: The circuit is outside the space.
+        """
+        genome = self.config.space.genome_of(circuit)
+        with study_lock(self.study), self.existing():
+            if self.metadata.stop():
+                raise ConfigError(f"study {self.name!r} has stopped; continue it first with", command=self.continuation())
+            self.study.enqueue_trial(genome.to_params(), user_attrs={SOURCE: {"queued_by": author()}})
+
     def check_config(self, config: StudyConfig) -> None:
         """Refuse a configuration that differs from the stored one.
 
@@ -230,16 +247,19 @@ def create(
     *,
     reliability: Reliability | None = None,
     files: Files | None = None,
+    source: Source | None = None,
 ) -> Search:
     """Create a search. The caller holds the lock of the storage.
 
     Args:
         reliability: Reliability of a single training; None if it was not measured.
         files: Paths of the data files; None for a named data set.
+        source: Source of the first generation; None to let the sampler suggest it.
 
     Raises:
         ConfigError: The name is invalid, or belongs to a study that this package did not create.
     """
+    warm_start, queued = first_generation(source, config, splits) if source else (None, [])
     description = Description(
         config=config,
         data_fingerprint=splits.fingerprint,
@@ -253,8 +273,12 @@ def create(
         # The columns of named data sets never change.
         schema=splits.schema.non_numeric if files else {},
         majority=splits.majority,
+        warm_start=warm_start,
     )
-    return Search.of(create_study(storage, name, description), description)
+    study = create_study(storage, name, description, queued)
+    if warm_start:
+        logger.info("First generation: %s", warm_start.summary)
+    return Search.of(study, description)
 
 
 def open_or_create(
@@ -265,12 +289,11 @@ def open_or_create(
     *,
     reliability: Reliability | None = None,
     files: Files | None = None,
+    source: Source | None = None,
 ) -> Search:
     """Open the search of this name, or create it. The caller holds the lock of the storage.
 
-    Args:
-        reliability: Reliability of a single training; None if it was not measured.
-        files: Paths of the data files; None for a named data set.
+    The optional arguments are those of `create`.
 
     Raises:
         StudyMismatchError: The search exists with other settings or other data.
@@ -278,7 +301,7 @@ def open_or_create(
     # Settings are compared before data, because their differences explain more than different fingerprints.
     search = check_existing(storage, name, config)
     if search is None:
-        return create(storage, name, config, splits, reliability=reliability, files=files)
+        return create(storage, name, config, splits, reliability=reliability, files=files, source=source)
     search.check_data(splits)
     return search
 

@@ -15,7 +15,7 @@ from faqnas_optuna.config import ErrorEstimate
 from faqnas_optuna.storage.opening import batched
 from faqnas_optuna.storage.optuna_internals import study_id_of
 from faqnas_optuna.study.pareto import linear_hypervolume, log_hypervolume, non_dominated
-from faqnas_optuna.study.records import Candidate, generation_of, is_error, place_of
+from faqnas_optuna.study.records import SOURCE_SCORES, Candidate, generation_of, is_error, place_of
 from faqnas_optuna.study.stopping import Failure, Point, full_generations
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.pooling import pooled_errors
@@ -249,7 +249,7 @@ class SearchState(StudyState):
             # Older studies, which lack this attribute, trained every circuit.
             _keep_first(self.by_effective, trial.user_attrs.get("effective", circuit), trial)
             circuits.add(circuit)
-            if "reused_from" in trial.user_attrs:
+            if "reused_from" in trial.user_attrs or SOURCE_SCORES in trial.user_attrs:
                 self.reused += 1
             else:
                 # A reused training does not show that the workers can train.

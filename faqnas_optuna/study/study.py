@@ -6,7 +6,7 @@ Workers, status and dashboard use this interface and do not distinguish the two 
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError, StudyNotFoundError
+from faqnas_optuna.storage.bulk_trials import QueuedTrial
 from faqnas_optuna.storage.opening import study_lock
 from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.metadata import StudyMetadata, our_studies
@@ -253,6 +254,17 @@ class StoredStudy(ABC, Generic[State]):
         Raises:
             StudyMismatchError: Optuna or this package is of another series.
         """
+        self.check_series()
+        here = versions()
+        if self.description.versions != here:
+            self.metadata.record_versions(here)
+
+    def check_series(self) -> None:
+        """Refuse incompatible versions.
+
+        Raises:
+            StudyMismatchError: Optuna or this package is of another series.
+        """
         # Another series may give another meaning to the same settings. Other differences may change numbers in the last digits.
         original = self.description.versions
         here = versions()
@@ -263,12 +275,10 @@ class StoredStudy(ABC, Generic[State]):
                 f"study {self.name!r} was made with other versions: {listed}; install those, or start another study with"
                 " --study"
             )
-        if original != here:
-            self.metadata.record_versions(here)
 
 
-def create_study(storage: BaseStorage, name: str, description: Description) -> optuna.Study:
-    """Create a study with its description. The caller holds the lock of the storage.
+def create_study(storage: BaseStorage, name: str, description: Description, queued: Sequence[QueuedTrial] = ()) -> optuna.Study:
+    """Create a study with its description and its first trials. The caller holds the lock of the storage.
 
     Raises:
         ConfigError: The name is invalid, or belongs to a study that this package did not create.
@@ -280,7 +290,7 @@ def create_study(storage: BaseStorage, name: str, description: Description) -> o
     # An existing study must be empty, as an interrupted creation leaves it.
     if study.directions != DIRECTIONS or not metadata.is_blank() or study.get_trials(deepcopy=False):
         raise ConfigError(f"there is a study {name!r} that faqnas-optuna did not make; choose another name with --study")
-    metadata.describe(description)
+    metadata.describe(description, queued)
     return study
 
 

@@ -42,6 +42,8 @@ class TrialOutcome:
     """Cost and error; None if the trial failed."""
     attributes: Mapping[str, Any]
     """User attributes to store: the record of the result, or the reason of the failure."""
+    has_trained: bool = True
+    """False if the values of another trial were reused, which does not show that the worker can train."""
 
 
 RunTrial = Callable[[optuna.Trial], TrialOutcome]

@@ -22,11 +22,12 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import FailingWorkerError, PlatformError
 from faqnas_optuna.reporting.stored_plots import store_plots
 from faqnas_optuna.signals import POLL_S, AskedToLeaveError, Signals
-from faqnas_optuna.storage.heartbeats import beating
+from faqnas_optuna.storage.heartbeats import FAILURE, beating
 from faqnas_optuna.storage.opening import backend, disconnect, study_lock
 from faqnas_optuna.storage.optuna_internals import storage_of, study_id_of, trial_id_of
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_transient, retry_while_away
 from faqnas_optuna.study.lifecycle import last_resumption
+from faqnas_optuna.study.records import INTERRUPTED, SOURCE
 from faqnas_optuna.study.state import StudyState
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.study.work import Evaluate, Lock, TrialOutcome, WorkerAction
@@ -232,11 +233,16 @@ class StudyWorker:
         self._patiently(partial(self._tell, trial, outcome), keep_on=True)
         if outcome.values is None:
             self._failed_in_a_row.append(trial.number)
-        elif "reused_from" not in outcome.attributes:
+        elif outcome.has_trained:
             self._failed_in_a_row.clear()
 
     def _tell(self, trial: optuna.Trial, outcome: TrialOutcome) -> None:
         """Store an outcome, unless the trial was given up meanwhile, for example while this process was suspended."""
+        reason = str(outcome.attributes.get(FAILURE))
+        if SOURCE in trial.user_attrs and reason.startswith(INTERRUPTED):
+            # Requeued, since the sampler would suggest another circuit in place of a queued one.
+            backend(self._study).abandon(study_id_of(self._study), trial_id_of(trial), reason)
+            return
         state = TrialState.FAIL if outcome.values is None else TrialState.COMPLETE
         try:
             # Attributes first: a trial with values must never lack them, however this worker ends.
