@@ -1,16 +1,16 @@
 """First generations from other studies: order, reuse of scores, refusals."""
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import optuna
 import pytest
 from optuna.trial import TrialState
 
 from faqnas_optuna.circuits.genome import Circuit, Genome, Topology
-from faqnas_optuna.config import Score, SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import Engine, Score, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, GenomeError, StudyMismatchError
@@ -21,14 +21,15 @@ from faqnas_optuna.storage.opening import open_storage, study_lock
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study import search as searches
 from faqnas_optuna.study.first_generation import first_generation, source_of_study
-from faqnas_optuna.study.objective import suggest
+from faqnas_optuna.study.lifecycle import stop
 from faqnas_optuna.study.pareto import non_dominated
 from faqnas_optuna.study.records import SOURCE, SOURCE_SCORES, generation_of, place_of
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
+from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.training.evaluation import Evaluation, evaluate
 from faqnas_optuna.workers.loop import StudyWorker
-from tests.conftest import cheap_values, run_trials, small_config, successful
+from tests.conftest import small_config, successful
 from tests.support.sampling import drawn_circuits
 from tests.support.studies import change_fingerprint, change_versions
 
@@ -114,14 +115,11 @@ def test_the_best_circuits_come_first(wide: Search, iris: DataSplits) -> None:
         ({"training": TrainingConfig(epochs=2)}, "training.epochs differs (1, 2)"),
         ({"training": TrainingConfig(epochs=1, repeats=2)}, "training.repeats differs (1, 2)"),
         ({"seed": 1}, "seed differs (0, 1)"),
-        ({"engine": "pennylane"}, "engine differs (fast, pennylane)"),
+        ({"engine": Engine.PENNYLANE}, "engine differs (fast, pennylane)"),
     ],
 )
 def test_another_protocol_trains_again(wide: Search, changes: dict[str, Any], reason: str) -> None:
-    config = StudyConfig.from_settings({"dataset": "iris", "space": {"n_qubits": [2, 3], "depth": [1]}}, source="test")
-    config = config.model_copy(update={"training": TrainingConfig(epochs=1), **changes})
-    if "engine" in changes:
-        config = StudyConfig.from_settings({**config.model_dump(mode="json"), **changes}, source="test")
+    config = small_config(space=FEW, **changes)
     warm_start, queued = first_generation(source_of_study(wide), config, named.load("iris", seed=config.seed))
     assert warm_start.trained_because == reason
     assert not any(SOURCE_SCORES in trial.user_attrs for trial in queued)
@@ -162,7 +160,7 @@ def test_an_incompatible_version_is_refused_and_the_source_left_as_it_was(wide: 
 def test_a_damaged_source_is_refused(search_of_eight: Search, storage_url: str) -> None:
     trial = successful(search_of_eight)[0]
     other = successful(search_of_eight)[1].user_attrs["circuit"]
-    with optuna_connection(storage_url) as connection:
+    with sqlite3.connect(storage_url.removeprefix("sqlite:///")) as connection:
         connection.execute(
             "UPDATE trial_user_attributes SET value_json = ? WHERE key = 'circuit' AND trial_id = ?",
             [f'"{other}"', trial._trial_id],
@@ -170,12 +168,6 @@ def test_a_damaged_source_is_refused(search_of_eight: Search, storage_url: str) 
     damaged = searches.load(open_storage(storage_url), "iris")
     with pytest.raises(DamagedStudyError, match="the genes of trial 0 are not those of its circuit"):
         source_of_study(damaged)
-
-
-def optuna_connection(url: str) -> Any:
-    import sqlite3
-
-    return sqlite3.connect(url.removeprefix("sqlite:///"))
 
 
 def test_circuits_outside_the_space_are_left_out(wide: Search, iris: DataSplits) -> None:
@@ -239,26 +231,27 @@ def test_queued_trials_are_those_of_optuna(new_search: Callable[..., Search]) ->
     assert ours.study.user_attrs["plots"] == 0
 
 
-def test_circuits_are_queued_in_a_running_search(new_search: Callable[..., Search]) -> None:
+def test_circuits_are_queued_in_a_running_search(new_search: Callable[..., Search], iris: DataSplits) -> None:
     search = new_search(small_config(space=FEW, search=SearchConfig(population=4, synchronous=True)))
-    run_trials(search, 5, cheap_values)
+    run(search, iris, 5)
     circuit = next(circuit for circuit in drawn_circuits(200, seed=5) if circuit.n_qubits == 3 and circuit.depth == 2)
     search.enqueue(circuit)
     with pytest.raises(GenomeError, match=r"is outside the space, in which n_qubits is 2, 3"):
         search.enqueue(replace(circuit, n_qubits=9))
     assert read_state(search).waiting == 1
-    run_trials(search, 2, cheap_values)
+    run(search, iris, 2)
     trials = successful(search)
     assert Genome.from_params(trials[5].params).circuit == circuit
     assert [(generation_of(trial), place_of(trial)) for trial in trials[4:]] == [(1, 4), (1, 5), (1, 6)]
+    stop(search, StopReason.REQUESTED)
+    with pytest.raises(ConfigError, match="study 'iris' has stopped; continue it first with: faqnas-optuna resume iris"):
+        search.enqueue(circuit)
 
 
-def test_an_interrupted_trial_of_the_first_generation_is_queued_again(
-    wide: Search, iris: DataSplits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_trial_of_the_first_generation_is_queued_again(wide: Search, iris: DataSplits) -> None:
     limits = SearchConfig(population=4, generations=3, synchronous=True)
-    undisturbed = warm(wide, iris, "undisturbed", search=limits, seed=1)
-    disturbed = warm(wide, iris, "disturbed", search=limits, seed=1)
+    undisturbed = warm(wide, iris, "undisturbed", search=limits, training=TrainingConfig(epochs=2))
+    disturbed = warm(wide, iris, "disturbed", search=limits, training=TrainingConfig(epochs=2))
 
     def interrupted(*_: object) -> Any:
         raise Interruption

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna._hypervolume import compute_hypervolume
 
-from faqnas_optuna.study.pareto import hypervolume, linear_hypervolume, log_hypervolume, non_dominated
+from faqnas_optuna.study.pareto import hypervolume, layers, linear_hypervolume, log_hypervolume, non_dominated
 
 # Few distinct values, so that ties are common.
 point_lists = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25)
@@ -87,3 +87,16 @@ def test_where_all_circuits_cost_the_same_it_is_the_best_accuracy() -> None:
 def test_the_linear_hypervolume_is_of_the_box_from_the_origin() -> None:
     assert linear_hypervolume(as_array([(0, 0)]), (1, 10)) == 1
     assert linear_hypervolume(np.array([(10, 0.5)]), (1, 10)) == pytest.approx(1 / 11 / 2)
+
+
+@given(point_lists)
+def test_layers_are_the_fronts_of_what_remains(points: list[tuple[int, int]]) -> None:
+    expected = dict.fromkeys(points, -1)
+    remaining = set(points)
+    for layer in range(len(points)):
+        if remaining:
+            rest = sorted(remaining)
+            front = {point for point, is_on_front in zip(rest, non_dominated(as_array(rest)), strict=True) if is_on_front}
+            expected |= dict.fromkeys(front, layer)
+            remaining -= front
+    assert layers(as_array(points)) == [expected[point] for point in points]
