@@ -123,14 +123,8 @@ def _look_for_study(request: SearchRequest, execution: Execution, hooks: Hooks) 
         return None, None
     search = check_existing(storage, request.name, request.config, any_repeats=request.auto_repeats)
     if search:
-        _check_source(search, request, storage)
-    return storage, search
-
-
-def _check_source(search: Search, request: SearchRequest, storage: BaseStorage) -> None:
-    """Refuse another source than that of an existing study, unless the request leaves it out."""
-    if request.start_from:
         check_source(search, request.start_from, storage)
+    return storage, search
 
 
 def _create(
@@ -170,7 +164,7 @@ def _create(
                 files=request.data.files,
                 source=source,
             )
-        _check_source(search, request, storage)
+        check_source(search, request.start_from, storage)
         return search
 
     # The database may have become unavailable during the measurement, which can take minutes.

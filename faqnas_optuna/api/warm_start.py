@@ -58,12 +58,14 @@ def read_source(source: str, storage: BaseStorage | None, *, epochs: int) -> Sou
     )
 
 
-def check_source(search: Search, source: str, storage: BaseStorage) -> None:
-    """Refuse another source than the one with which an existing search was created.
+def check_source(search: Search, source: str | None, storage: BaseStorage) -> None:
+    """Refuse another source than the one with which an existing search was created; None agrees with any.
 
     Raises:
         StudyMismatchError: The search has another source, or none.
     """
+    if source is None:
+        return
     stored = search.description.warm_start
     kind, name = _kind_and_name(source)
     agrees = stored is not None and (stored.kind, stored.name) == (kind, name)

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.config import ErrorEstimate
+from faqnas_optuna.storage.heartbeats import FIXED_PARAMS
 from faqnas_optuna.storage.opening import batched
 from faqnas_optuna.storage.optuna_internals import study_id_of
 from faqnas_optuna.study.pareto import linear_hypervolume, log_hypervolume, non_dominated
@@ -236,7 +237,12 @@ class SearchState(StudyState):
     def has_room(self) -> bool:
         """True if the first incomplete generation needs more trials than those already successful or running in it."""
         generation = self.full_generations
-        running = [trial for trial in self.running if generation_of(trial) == generation]
+        # A worker that dies as it begins a queued trial leaves it without a generation; it will be requeued for this one.
+        running = [
+            trial
+            for trial in self.running
+            if generation_of(trial) == generation or (generation_of(trial) is None and FIXED_PARAMS in trial.system_attrs)
+        ]
         return self.generation_sizes[generation] + len(running) < self.study.config.search.population
 
     def _add(self, trials: Sequence[FrozenTrial]) -> None:

@@ -2,17 +2,19 @@
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
 from faqnas_optuna import Study, load_table, search
 from faqnas_optuna.api.warm_start import circuit_of, read_source
 from faqnas_optuna.circuits.genome import GENES, Circuit, Genome
-from faqnas_optuna.errors import ConfigError, DataError, GenomeError, StudyMismatchError
+from faqnas_optuna.errors import ConfigError, GenomeError, StudyMismatchError
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.pareto import non_dominated
 from faqnas_optuna.study.records import SOURCE
@@ -50,6 +52,7 @@ def write(file: Path, circuits: list[Circuit], **cells: str) -> list[dict[str, s
     return rows
 
 
+@pytest.mark.slow
 def test_the_command_and_python_start_alike(url: str, cli_here: Cli) -> None:
     study = search("iris", study="python", start_from="source", storage=url, **SMALL)
     Path("space.toml").write_text('dataset = "iris"\n[space]\nn_qubits = [2, 3]\ndepth = [1, 2]\n')
@@ -147,7 +150,10 @@ def test_a_file_is_read_in_its_order_without_repetitions(url: str) -> None:
     assert study.status()["trials"]["waiting"] == 3
 
 
-@pytest.mark.parametrize("command", [("pareto", "source", "--csv"), ("space", "--fraction", "0.001", "--out")])
+@pytest.mark.parametrize(
+    "command",
+    [("pareto", "source", "--csv"), pytest.param(("space", "--fraction", "0.001", "--out"), marks=pytest.mark.slow)],
+)
 def test_our_own_files_are_sources(url: str, cli_here: Cli, command: tuple[str, ...]) -> None:
     assert cli_here(*command, "own.csv")[0] == 0
     with Path("own.csv").open() as text:
@@ -167,14 +173,13 @@ def test_a_table_is_ranked_by_its_front() -> None:
     assert digests[: len(front)] == front
     entries = [table.query(digest) for digest in digests]
     points = [(entry.quantum_flops_profiler, -entry.val_accuracy) for entry in entries]
-    import numpy as np
-
     second = non_dominated(np.array(points[len(front) :]))
     layer = second.sum()
     assert second[:layer].all()
     assert len(digests) == len(set(digests))
 
 
+@pytest.mark.slow
 def test_a_race_is_trained_again(url: str) -> None:
     Study.load("source", storage=url).race(name="raced", trainings=2_000, among=True, workers=1, progress=False)
     study = search("iris", study="warm", start_from="raced", storage=url, detach=True, **SMALL)
@@ -212,8 +217,6 @@ def test_a_queued_circuit_is_trained_next(url: str) -> None:
 
 @pytest.mark.slow
 def test_a_damaged_source_ends_with_one_line(url: str, run_cli: RunCli) -> None:
-    import sqlite3
-
     with sqlite3.connect("faqnas.db") as connection:
         connection.execute("UPDATE trial_user_attributes SET value_json = '\"high\"' WHERE key = 'val_accuracy'")
     result = run_cli("start", "iris", "--study", "new", "--from", "source")
