@@ -118,6 +118,7 @@ def _ranked_circuits(table: Table, epochs: int) -> list[Circuit]:
     right = table.val_right(epochs if epochs in table.epochs else table.epochs[-1]).sum(axis=1)
     flops = table.column("quantum_flops_profiler")
     _, rows = np.unique(np.column_stack([table.column("trained"), flops]), axis=0, return_index=True)
+    # More correct predictions are a smaller error.
     layer = layers(np.column_stack([flops[rows], -right[rows]]))
     ranked = sorted(zip(layer, flops[rows], [table.circuits[row] for row in rows], strict=True))
     return [table.circuit(digest) for _, _, digest in ranked]

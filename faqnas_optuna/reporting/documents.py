@@ -60,7 +60,6 @@ def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> di
         "linear_hypervolume": state.linear_hypervolume,
         "front": [_front_entry(candidate, search.description) for candidate in candidates],
         **({"pick": choice} if choice else {}),
-        "warm_start": _warm_start(search),
         "provenance": provenance(search),
     }
 
@@ -110,6 +109,7 @@ def start_document(state: SearchState, *, seconds: float, checks: list[dict[str,
         "reused": state.reused,
         "failed": len(state.errors),
         "given_up": state.given_up,
+        "warm_start": _warm_start(state.study),
         **stop,
         "checks": checks,
         # Without a stop the study can be resumed: a signal ended this command.

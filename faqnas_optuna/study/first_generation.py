@@ -89,9 +89,11 @@ def first_generation(source: Source, config: StudyConfig, splits: DataSplits) ->
     Raises:
         ConfigError: No circuit of the source is in the space.
     """
+    # Compared here and not when the source is read: `--repeats auto` decides on the repeats after that.
     requested = _protocol(config, splits.fingerprint, splits.columns, versions())
     differences = (_difference(protocol, requested) for protocol in source.protocols)
     reason = source.no_scores_because or next(filter(None, differences), None)
+    # By circuit, because several rows of a file may describe the same one.
     queued: dict[Circuit, QueuedTrial] = {}
     left_out: set[Circuit] = set()
     for circuit, attributes in source.circuits:
@@ -130,6 +132,8 @@ def _protocol(config: StudyConfig, fingerprint: str, columns: Mapping[str, str],
         versions: Versions of packages, and the processor.
     """
     settings = config.model_dump(mode="json")
+    # Space, cost and score are not part of it: they decide which circuits are trained and compared, not how. The general
+    # settings come first, because they explain a difference better than the fingerprint, which follows from them.
     return {
         "dataset": config.dataset,
         "seed": config.seed,
@@ -139,6 +143,7 @@ def _protocol(config: StudyConfig, fingerprint: str, columns: Mapping[str, str],
         **{f"training.{name}": value for name, value in settings["training"].items()},
         "engine": settings["engine"],
         "data fingerprint": fingerprint,
+        # The fingerprint covers the data before preprocessing, which the columns describe.
         **{f"column {name}": treatment for name, treatment in columns.items()},
         **{f"version of {name}": value for name, value in versions.items()},
     }

@@ -87,6 +87,7 @@ class StudyMetadata:
             # The objectives of a confirmation are measured on the test part, so the names depend on the description.
             self._study.set_metric_names(metrics(description))
         # Last: an interruption before leaves a study that counts as not created yet.
+        # With the description, so that no worker finds a study without its first trials, and no crash leaves one.
         queue_trials(self._study, queued, {DESCRIPTION: description.to_json()})
 
     def raise_limit(self, generations: int) -> Description:

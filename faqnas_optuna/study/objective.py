@@ -101,6 +101,7 @@ class SearchObjective(Objective):
             )
             values: tuple[float, float] = (record.costs.objective(self._config), twin.values[1])
         else:
+            # The creation of the study has checked that they are those of this study's protocol.
             if source_scores:
                 costs, scores = self._costs(circuit), ValidationScores(**source_scores)
                 seconds = time.perf_counter() - started

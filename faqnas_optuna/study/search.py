@@ -180,6 +180,7 @@ class Search(StoredStudy[SearchState]):
             GenomeError: The circuit is outside the space.
         """
         genome = self.config.space.genome_of(circuit)
+        # Under the lock, so that the study cannot stop between the check and the queueing.
         with study_lock(self.study), self.existing():
             if self.metadata.stop():
                 raise ConfigError(f"study {self.name!r} has stopped; continue it first with", command=self.continuation())
