@@ -68,7 +68,7 @@ def start_search(
     storage, search = _look_for_study(request, execution, hooks)
     if search is None:
         source = None
-        if request.start_from:
+        if request.start_from is not None:
             source = read_source(request.start_from, storage, epochs=request.config.training.epochs)
         splits = request.data.load(request.config)
         on_data(splits)

@@ -70,7 +70,7 @@ def check_source(search: Search, source: str | None, storage: BaseStorage) -> No
     kind, name = _kind_and_name(source)
     agrees = stored is not None and (stored.kind, stored.name) == (kind, name)
     # A source that was deleted meanwhile cannot be compared, and is not needed any more.
-    with suppress(StudyNotFoundError, FileNotFoundError):
+    with suppress(StudyNotFoundError, OSError):
         is_study = kind is SourceKind.STUDY
         identity = load_stored(storage, name)[1].created if is_study else _hash(Path(source))
         agrees = agrees and stored is not None and stored.identity == identity

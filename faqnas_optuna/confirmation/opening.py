@@ -211,4 +211,5 @@ def _description(search: Search, plan: ConfirmationPlan, budget: ConfirmationBud
         versions=versions(),
         reliability=None,
         confirms=plan,
+        warm_start=None,
     )

@@ -68,6 +68,8 @@ def test_the_command_and_python_start_alike(url: str, cli_here: Cli) -> None:
     shown = cli_here("show", "command", "0")[1]
     assert ", values reused\n" in next(line for line in shown.splitlines(keepends=True) if line.startswith("source "))
     assert "4 circuits of study source, values reused" in cli_here("show", "command")[1]
+    study.confirm(top=1, epochs=1, repeats=2, detach=True)
+    assert Study.load("python.confirm", storage=url).describe()["warm_start"] is None
 
 
 def test_the_same_source_continues_and_another_is_refused(url: str, cli_here: Cli) -> None:
@@ -101,6 +103,7 @@ def test_a_study_that_was_made_again_is_another_source(url: str) -> None:
     ("source", "message"),
     [
         ("nope", "there is no study 'nope'"),
+        ("", "a study's name has 1 to 100 letters"),
         ("new", "study 'new' cannot start from itself"),
         ("nope.csv", "nope.csv: the file does not exist"),
         ("nope.parquet", "nope.parquet does not exist"),

@@ -89,6 +89,7 @@ def test_the_start_document_adds_what_the_search_took(finished: Search) -> None:
         "reused": 0,
         "failed": 0,
         "given_up": 0,
+        "warm_start": None,
         "checks": None,
         "stop_reason": "generations",
         "state": "finished",
