@@ -101,6 +101,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "bulk_trials",
             "plots",
             "attributes",
+            "activity",
         ],
     ),
     (
@@ -186,7 +187,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
     ("racing", ["bounds", "halving", "certification", "plan", "scores", "trainer", "running", "storing"]),
     ("comparison", ["benchmark", "samplers", "replay", "raced", "judging", "tabular", "live", "report"]),
     ("experiments", ["plan", "results", "table", "figure"]),
-    ("dashboard", ["watching", "markup", "pages", "hosts", "filters", "server", "application"]),
+    ("dashboard", ["watching", "markup", "pages", "hosts", "filters", "health", "server", "application"]),
     (
         "api",
         [

@@ -24,6 +24,7 @@ from faqnas_optuna.dashboard.filters import (
     with_security_headers,
     without_body_for_head,
 )
+from faqnas_optuna.dashboard.health import HealthFilter
 from faqnas_optuna.dashboard.hosts import Hosts, host_name
 from faqnas_optuna.dashboard.pages import fronts_page, message_page, overview_page, study_page
 from faqnas_optuna.dashboard.server import DashboardServer, listening_socket
@@ -58,7 +59,7 @@ def make_dashboard(storage: BaseStorage, *, host: str, port: int, allowed: Itera
     names = [host_name(name) for name in allowed]
     listener = listening_socket(host, port)
     hosts = Hosts.of(host, str(listener.getsockname()[0]), names)
-    application = _with_assets(OutageFilter(_all_pages(storage), storage))
+    application = _with_assets(HealthFilter(OutageFilter(_all_pages(storage), storage), storage))
     return DashboardServer(listener, without_body_for_head(with_security_headers(for_known_hosts(application, hosts))), hosts)
 
 

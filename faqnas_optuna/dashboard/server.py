@@ -7,8 +7,10 @@ from threading import Event
 from typing import Any
 
 from waitress.server import create_server
+from waitress.task import ThreadedTaskDispatcher
 
 from faqnas_optuna.dashboard.filters import Application
+from faqnas_optuna.dashboard.health import HEALTH
 from faqnas_optuna.dashboard.hosts import Hosts
 from faqnas_optuna.errors import ConfigError
 
@@ -16,10 +18,37 @@ SILENCE_S = 60
 """Seconds without activity after which a connection is closed."""
 THREADS = 16
 """Number of requests that are answered at the same time."""
+CHECK_THREADS = 2
+"""Number of health checks that are answered at the same time, beside these requests."""
 CONNECTIONS = 400
 """Maximum number of open connections; further ones wait in the queue of the system."""
 BACKLOG = 1024
 """Maximum length of that queue."""
+
+
+class _Dispatcher:
+    """Distributor of requests to threads, some of which are reserved for health checks.
+
+    While a database hangs, its readers may occupy all other threads.
+
+    Args:
+        others: Threads for all other requests.
+    """
+
+    def __init__(self, others: Any) -> None:
+        self._others = others
+        self._checks = ThreadedTaskDispatcher()
+        self._checks.set_thread_count(CHECK_THREADS)
+
+    def add_task(self, channel: Any) -> None:
+        """Queue the next request of a connection."""
+        threads = self._checks if channel.requests[0].path == HEALTH else self._others
+        threads.add_task(channel)
+
+    def shutdown(self, timeout: float = 5) -> None:
+        """Stop the threads, and abandon requests that take longer than the timeout in seconds."""
+        self._checks.shutdown(timeout=timeout)
+        self._others.shutdown(timeout=timeout)
 
 
 class DashboardServer:
@@ -40,7 +69,7 @@ class DashboardServer:
         self._server = self._create_server(listener)
 
     def _create_server(self, listener: socket.socket) -> Any:
-        return create_server(
+        server = create_server(
             # The attribute is looked up for each request, so that the application can be replaced.
             lambda environ, start_response: self.application(environ, start_response),
             map=self._sockets,
@@ -58,6 +87,8 @@ class DashboardServer:
             asyncore_use_poll=True,
             ident=None,
         )
+        server.task_dispatcher = _Dispatcher(server.task_dispatcher)
+        return server
 
     @property
     def server_port(self) -> int:

@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -36,6 +36,7 @@ from faqnas_optuna.study.search import Search, create, load
 from faqnas_optuna.study.state import read_state
 from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, run_trials, small_config
 from tests.support.crew import wait_until
+from tests.support.dashboards import send_request, served
 from tests.support.databases import PostgresServer
 
 
@@ -44,19 +45,6 @@ class SilentHandler(WSGIRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-@contextmanager
-def served(url: str, *, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serve a database and yield the dashboard's address."""
-    with make_dashboard(open_storage(url), host=host, port=0) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}"
-        finally:
-            running.shutdown()
-            thread.join(timeout=TIMEOUT_S)
 
 
 @pytest.fixture
@@ -69,19 +57,6 @@ def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
         text: str = response.read().decode()
         return text
-
-
-def send_request(url: str, method: str = "GET", **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """Return status, headers and body, also of an error."""
-    parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_S)
-    try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, target, headers={name.replace("_", "-"): text for name, text in headers.items()})
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-    finally:
-        connection.close()
 
 
 def test_the_first_page_lists_the_studies(address: str) -> None:

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 from filelock import FileLock
 from sqlalchemy import NullPool, Pool, create_engine, event, text
@@ -93,6 +94,22 @@ class DatabaseServer(ABC):
         self._process.send_signal(self.immediate if immediate else self.fast)
         self._process.wait(timeout=READY_S)
         self._process = None
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Suspend all processes of the server until the end of the block; connections to it then hang."""
+        assert self._process is not None
+        main = psutil.Process(self._process.pid)
+        # The main process first, which would otherwise start others.
+        main.suspend()
+        processes = [main, *main.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def url(self, database: str, *, password: str = PASSWORD) -> str:
         """Return the URL of a database as users write it."""
