@@ -34,7 +34,7 @@ lint: $(TESTS)
 docs: $(TESTS)
 	rm -rf .pages site
 	mkdir .pages
-	tar -cf - --exclude '*.parquet' --exclude '*.html' --exclude __pycache__ *.md *.toml CITATION.cff docs studies faqnas_optuna tests | tar -xf - -C .pages
+	tar -cf - --exclude '*.parquet' --exclude '*.html' --exclude __pycache__ *.md *.toml CITATION.cff deploy docs studies faqnas_optuna tests | tar -xf - -C .pages
 	$(VENV)/bin/zensical build --strict --clean
 	$(VENV)/bin/python -m tests.support.built_site site
 

@@ -18,7 +18,7 @@ SILENCE_S = 60
 """Seconds without activity after which a connection is closed."""
 THREADS = 16
 """Number of requests that are answered at the same time."""
-CHECK_THREADS = 2
+CHECK_THREADS = 4
 """Number of health checks that are answered at the same time, beside these requests."""
 CONNECTIONS = 400
 """Maximum number of open connections; further ones wait in the queue of the system."""
