@@ -18,7 +18,6 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from faqnas_optuna.cli.options import read_storage_file
 from faqnas_optuna.cli.program import cli
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.storage.opening import open_storage
@@ -215,21 +214,6 @@ def test_a_job_finishes_its_trial_when_its_time_is_nearly_over(
         job.kill()
         job.wait()
     assert {trial.state for trial in trials_of(search)} == {TrialState.COMPLETE}
-
-
-@pytest.mark.parametrize(("mode", "is_accepted"), [(0o400, True), (0o440, True), (0o444, False)])
-def test_a_mounted_secret_may_be_readable_by_its_group_but_not_by_others(
-    mode: int, is_accepted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (secret := tmp_path / "storage").write_text("postgresql://faqnas:secret@database/studies\n")
-    secret.chmod(mode)
-    # As on a read-only mount. Root may write every file of another one.
-    monkeypatch.setattr(os, "access", lambda path, wanted: not wanted & os.W_OK)
-    if is_accepted:
-        assert read_storage_file(secret) == "postgresql://faqnas:secret@database/studies"
-    else:
-        with pytest.raises(ConfigError, match="may hold a password but others can read it"):
-            read_storage_file(secret)
 
 
 def test_linters_have_the_versions_of_the_constraints() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 from sqlalchemy import bindparam, func, select
 
 from faqnas_optuna.storage.batched import BatchedStorage
@@ -13,8 +14,12 @@ from faqnas_optuna.storage.urls import remove_secrets
 
 _MARKED = select(STUDY_USER_ATTRS.c.study_id).where(STUDY_USER_ATTRS.c.key == bindparam("attribute"))
 _LAST_END = select(func.max(TRIALS.c.datetime_complete)).where(TRIALS.c.study_id.in_(_MARKED))
-# Every trial of a worker has a heartbeat from its beginning.
-_LAST_BEAT = select(func.max(HEARTBEATS.c.heartbeat)).join(TRIALS).where(TRIALS.c.study_id.in_(_MARKED))
+# Of running trials only, which are few: others have ended after their last heartbeat.
+_LAST_BEAT = (
+    select(func.max(HEARTBEATS.c.heartbeat))
+    .join(TRIALS)
+    .where(TRIALS.c.state == TrialState.RUNNING, TRIALS.c.study_id.in_(_MARKED))
+)
 _READ = select(
     func.now(),
     select(func.count()).select_from(_MARKED.subquery()).scalar_subquery(),

@@ -42,6 +42,7 @@ def test_the_latest_of_ends_and_heartbeats_counts(
         end = str(now - timedelta(hours=end_h))
         connection.execute("UPDATE trials SET datetime_complete = ?", (end,))
         beat = str(now - timedelta(hours=beat_h))
+        connection.execute("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE trial_id = 5")
         connection.execute("INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (5, ?)", (beat,))
     silent_s = last_activity(open_storage(storage_url)).silent_s
     # SQLite's clock has whole seconds.
