@@ -8,8 +8,8 @@ from threading import Lock, Thread
 from optuna.storages import BaseStorage
 
 from faqnas_optuna.dashboard.filters import Application, Environ, StartResponse, answer
-from faqnas_optuna.storage.activity import Activity, reason_without_secrets
-from faqnas_optuna.study.metadata import last_activity
+from faqnas_optuna.storage.activity import Activity, read_activity
+from faqnas_optuna.study.metadata import DESCRIPTION
 
 HEALTH = "/healthz"
 """Path of the health check."""
@@ -35,21 +35,17 @@ class HealthFilter:
         if environ["PATH_INFO"] != HEALTH or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return self._application(environ, start_response)
         status = "200 OK"
+        document: dict[str, object]
         try:
             activity = self._current_reading().result(TIMEOUT_S)
-            silent_s = None if activity.silent_s is None else round(activity.silent_s, 1)
-            document = {
-                "status": "ok",
-                "database": "reachable",
-                "studies": activity.studies,
-                "seconds_since_last_trial": silent_s,
-            }
-        # Every error means that the pages fail too; the reason is in the answer and not in the log, since checks are frequent.
+            silent_s = activity.silent_s and round(activity.silent_s, 1)
+            document = {"status": "ok", "database": "reachable"}
+            document |= {"studies": activity.studies, "seconds_since_last_trial": silent_s}
+        # Every error means that pages fail too. It is not logged, since checks are frequent.
         except Exception as error:
+            is_late = isinstance(error, TimeoutError)
+            reason = f"the database has not answered for {TIMEOUT_S:g} s" if is_late else str(error)
             status = "503 Service Unavailable"
-            reason = reason_without_secrets(self._storage, error)
-            if isinstance(error, TimeoutError):
-                reason = f"the database has not answered for {TIMEOUT_S:g} s"
             document = {"status": "unavailable", "database": reason}
         return answer(start_response, status, json.dumps(document), kind="application/json", Cache_Control="no-store")
 
@@ -65,6 +61,6 @@ class HealthFilter:
 
     def _read(self, reading: Future[Activity]) -> None:
         try:
-            reading.set_result(last_activity(self._storage))
+            reading.set_result(read_activity(self._storage, DESCRIPTION))
         except Exception as error:
             reading.set_exception(error)

@@ -33,7 +33,6 @@ from optuna.storages import BaseStorage
 from pydantic import TypeAdapter
 
 from faqnas_optuna.errors import DamagedStudyError
-from faqnas_optuna.storage.activity import Activity, read_activity
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
 from faqnas_optuna.storage.bulk_trials import NewTrial, QueuedTrial, queue_trials, replace_trials
 from faqnas_optuna.storage.plots import replace_plots
@@ -232,11 +231,6 @@ def our_studies(storage: BaseStorage) -> dict[str, bool]:
     # The attributes are not interpreted: a damaged study is reported when it is loaded, and must not hide the others.
     texts = texts_of_all_studies(storage, (DESCRIPTION, STOP))
     return {name: _has_stopped(texts[name].get(STOP)) for name in sorted(texts) if DESCRIPTION in texts[name]}
-
-
-def last_activity(storage: BaseStorage) -> Activity:
-    """Return the activity in the studies of this package in a storage."""
-    return read_activity(storage, DESCRIPTION)
 
 
 def confirmed_searches(storage: BaseStorage) -> dict[str, tuple[str, str]]:
