@@ -75,7 +75,7 @@ class FAQNASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         gates: Gates whose FLOPs are counted: `all` or `effective`.
         engine: Simulator of the circuits in training.
         space: Choices of each gene by its name; None for the paper's space.
-        pick: Selection rule: `knee`, `best` or `cheapest-within:X`.
+        pick: Selection rule: `knee`, `best`, `cheapest-within:X`, `best-under:COST` or `at-least:SCORE`.
         confirm_folds: Number of folds.
         storage: URL of a database that keeps the search; None for a temporary one.
         study: Name of the search in that database.
@@ -365,7 +365,10 @@ def _picked(front: Sequence[Candidate], errors: Sequence[float], pick: Selection
     points = np.array([(candidate.cost, candidate.val_error) for candidate in confirmed], np.float64)
     # Cross-validated errors differ from those of the search, so some circuits are dominated now.
     on_front = non_dominated(points)
-    return pick.choose([candidate for candidate, is_on_front in zip(confirmed, on_front, strict=True) if is_on_front])
+    try:
+        return pick.choose([candidate for candidate, is_on_front in zip(confirmed, on_front, strict=True) if is_on_front])
+    except ConfigError as error:
+        raise ParameterError(str(error)) from error
 
 
 def _front_frame(front: Sequence[Candidate], correct: Sequence[NDArray[np.bool_]], picked: Candidate) -> "DataFrame":

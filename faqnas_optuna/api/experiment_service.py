@@ -238,10 +238,10 @@ def _complete_cell(cell: Cell, experiment: Experiment, storage: BaseStorage) -> 
 
 def _picked(experiment: Experiment, study: Search) -> Picked:
     """Return the circuits of a study that the rules select, and its front."""
-    front = read_state(study).front
+    state = read_state(study)
     return Picked(
-        picks={str(rule): rule.choose(front).trial for rule in experiment.rules},
-        front=[(candidate.trial, candidate.cost, candidate.val_error) for candidate in front],
+        picks={str(rule): state.choose(rule).trial for rule in experiment.rules},
+        front=[(candidate.trial, candidate.cost, candidate.val_error) for candidate in state.front],
     )
 
 

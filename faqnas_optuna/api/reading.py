@@ -139,16 +139,16 @@ class StudyReader:
         """Select a circuit of the front by a rule; it has a `genome`, `quantum_flops` and `val_error`.
 
         Args:
-            rule: `knee`, `best` or `cheapest-within:X`.
+            rule: `knee`, `best`, `cheapest-within:X`, `best-under:COST` or `at-least:SCORE`.
 
         Raises:
-            ConfigError: The rule is unknown.
+            ConfigError: The rule is unknown, or no circuit of the front satisfies it.
             NoSuccessfulTrialError: No trial has succeeded yet.
         """
         selection = SelectionRule.parse(rule)
         state = self._state()
         check_successful(state)
-        return selection.choose(state.front)
+        return state.choose(selection)
 
     def status(self) -> dict[str, Any]:
         """Return the progress and the workers of the study, as in `faqnas-optuna status --json`."""
@@ -189,7 +189,7 @@ class StudyReader:
         selection = None if pick is None else SelectionRule.parse(pick)
         state = self._state()
         check_successful(state)
-        return front_table(state, [selection.choose(state.front)] if selection else state.front)
+        return front_table(state, [state.choose(selection)] if selection else state.front)
 
     def plot(self) -> "Figure":
         """Return the front as an interactive figure, with confirmed values beside the search estimates.
@@ -244,7 +244,7 @@ class StudyReader:
 
         Args:
             file: File ending in .html.
-            pick: Rule that selects the circuit to report on: `knee`, `best` or `cheapest-within:X`.
+            pick: Rule that selects the circuit to report on, as in `pick`.
 
         Raises:
             ConfigError: The rule is unknown, or the study is a confirmation.
@@ -306,7 +306,7 @@ def report_studies(studies: Sequence[StudyReader], file: Path | str, *, pick: st
     Args:
         studies: Studies with the same cost and the same score, of any database.
         file: File ending in .html.
-        pick: Rule that selects the circuit of each study to report on: `knee`, `best` or `cheapest-within:X`.
+        pick: Rule that selects the circuit of each study to report on, as in `Study.pick`.
 
     Raises:
         ConfigError: The rule is unknown, a study is a confirmation, or there is no study.

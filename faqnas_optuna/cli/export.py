@@ -99,7 +99,7 @@ def _chosen(search: "Search", selection: "int | SelectionRule | None") -> "Candi
         return candidates_of(search, [selection])[0]
     state = read_state(search)
     check_successful(state)
-    return (selection or SelectionRule(rule=Rule.BEST)).choose(state.front)
+    return state.choose(selection or SelectionRule(rule=Rule.BEST))
 
 
 @click.command()

@@ -112,7 +112,7 @@ def pareto(
     # Outside the storage: everything below is computed from memory.
     families = families_of(state, Trait(by)) if by else []
     document = pareto_document(state, pick) | family_document(families)
-    candidates = [pick.choose(state.front)] if pick else state.front
+    candidates = [state.choose(pick)] if pick else state.front
     if plot:
         if by:
             write_family_plot(families, state, Trait(by), plot, size=drawn)
@@ -165,8 +165,8 @@ def _compare_fronts(
 def show(study: str, trial: "int | SelectionRule | None", storage: str, as_json: bool) -> None:
     """Show a trial and its circuit, or a study's settings.
 
-    TRIAL is a trial number, or a rule that selects one from the front: knee, best or cheapest-within:X. Without TRIAL, the
-    settings of the study are shown, and how its data are preprocessed.
+    TRIAL is a trial number, or a rule that selects one from the front: knee, best, cheapest-within:X, best-under:COST or
+    at-least:SCORE. Without TRIAL, the settings of the study are shown, and how its data are preprocessed.
     """
     from faqnas_optuna.cli.display import print_study, print_trial
     from faqnas_optuna.confirmation.opening import open_study, search_of
@@ -184,7 +184,7 @@ def show(study: str, trial: "int | SelectionRule | None", storage: str, as_json:
             state = read_state(search_of(search))
             check_successful(state)
             # The rule is resolved here, so that the document is the same as for a number.
-            trial = trial.choose(state.front).trial
+            trial = state.choose(trial).trial
         document = trial_document(search, trial)
     if as_json:
         print_json(document)

@@ -184,7 +184,7 @@ def _read_trial(context: click.Context, parameter: click.Parameter, text: str | 
     """Parse the number of a trial, or a rule that selects one from the front."""
     if text is None:
         return None
-    from faqnas_optuna.study.selection import SelectionRule
+    from faqnas_optuna.study.selection import RULES, SelectionRule
 
     try:
         # First: no rule is a number.
@@ -194,7 +194,7 @@ def _read_trial(context: click.Context, parameter: click.Parameter, text: str | 
     try:
         return SelectionRule.parse(text)
     except ConfigError as error:
-        message = f"it must be a trial number, knee, best or cheapest-within:X with X from 0 to 1; it is {text!r}"
+        message = f"it must be a trial number, {RULES}; it is {text!r}"
         raise click.BadParameter(message, context, parameter) from error
 
 
@@ -203,7 +203,8 @@ pick_option = option(
     metavar="RULE",
     callback=_read_pick,
     shell_complete=pick_rules,
-    help="Select one circuit of the front: knee, best or cheapest-within:X, X above the lowest validation error.",
+    help="Select one circuit of the front: knee, best, cheapest-within:X (above the lowest validation error),"
+    " best-under:COST or at-least:SCORE.",
 )
 trial_argument = click.argument("trial", metavar="[TRIAL]", required=False, callback=_read_trial, shell_complete=pick_rules)
 study_argument = click.argument("study", shell_complete=study_names)

@@ -165,7 +165,7 @@ def choose_finalists(
         pick: Rule that selects one circuit of the front; `top` is then ignored.
 
     Raises:
-        ConfigError: A trial has no result.
+        ConfigError: A trial has no result, or no circuit of the front satisfies the rule.
         StudyNotFoundError: The search has no trial with one of these numbers.
         NoSuccessfulTrialError: No trial has succeeded yet.
     """
@@ -174,7 +174,7 @@ def choose_finalists(
     state = read_state(search)
     check_successful(state)
     if pick:
-        return [pick.choose(state.front)]
+        return [state.choose(pick)]
     return sorted(state.front, key=lambda candidate: (candidate.val_error, candidate.cost))[:top]
 
 

@@ -96,7 +96,7 @@ def study_sections(search: Search, state: SearchState, rule: SelectionRule, pref
     sections = {
         "Front": _front(state, confirmation, prefix),
         "Confirmation": _confirmation(search, confirmation, prefix),
-        "Circuit": _circuit(rule.choose(state.front), search),
+        "Circuit": _circuit(state.choose(rule), search),
         "Progress": _progress(search, state, confirmation, prefix),
         "Genes": _genes(search, prefix),
         "Data": _data(search, state),

@@ -25,7 +25,7 @@ def verdict(state: SearchState, rule: SelectionRule, confirmation: Document | No
     """
     # Read once: a pooled front is computed each time.
     front = state.front
-    chosen = rule.choose(front)
+    chosen = state.choose(rule)
     why = rule.why(front, cost_with_name=state.study.config.cost_with_name)
     entry = confirmed_entry(chosen, confirmation)
     choice = f"By the rule {rule}, take trial {chosen.trial} ({chosen.effective_gates}): {why}."

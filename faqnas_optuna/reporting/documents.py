@@ -46,7 +46,7 @@ def pareto_document(state: SearchState, pick: SelectionRule | None = None) -> di
     check_successful(state)
     search = state.study
     front = state.front
-    candidates = [pick.choose(front)] if pick else front
+    candidates = [state.choose(pick)] if pick else front
     choice = {"rule": str(pick), "why": pick.why(front, cost_with_name=search.config.cost_with_name)} if pick else None
     return {
         "schema_version": SCHEMA_VERSION,

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
+from faqnas_optuna.config import cost_text
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.literals import decimal_number
+from faqnas_optuna.wording import counted
 
 if TYPE_CHECKING:
     # This import at run time would load Optuna for the completion of command lines.
@@ -17,8 +19,10 @@ ROUNDING = 1e-9
 """Tolerance for rounding errors: 1 - 0.94 is a little larger than 0.05 + 0.01."""
 
 
-EXAMPLES = ("knee", "best", "cheapest-within:0.01")
+EXAMPLES = ("knee", "best", "cheapest-within:0.01", "best-under:10000", "at-least:0.9")
 """An example of each rule, as a user types it."""
+RULES = "knee, best, cheapest-within:X or at-least:SCORE with a number from 0 to 1, or best-under:COST with a cost above 0"
+"""All rules in words, for error messages."""
 
 
 class Rule(StrEnum):
@@ -30,6 +34,10 @@ class Rule(StrEnum):
     """Lowest validation error."""
     CHEAPEST_WITHIN = "cheapest-within"
     """Lowest cost among the circuits whose validation error is within a tolerance of the lowest."""
+    BEST_UNDER = "best-under"
+    """Lowest validation error among the circuits whose cost is at most a limit."""
+    AT_LEAST = "at-least"
+    """Lowest cost among the circuits whose validation score is at least a limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,30 +45,33 @@ class SelectionRule:
     """Criterion with its parameter."""
 
     rule: Rule
-    within: float = 0.0
-    """Maximum difference from the lowest validation error; for `cheapest-within` only."""
+    limit: float = 0.0
+    """Number after the colon: maximum difference from the lowest error, maximum cost, or minimum score; 0 for other rules."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a rule: `knee`, `best` or, for example, `cheapest-within:0.01`.
 
         Raises:
-            ConfigError: The text is no rule, or the number is absent, out of place, or not between 0 and 1.
+            ConfigError: The text is no rule, or the number is absent, out of place, or out of its range.
         """
         name, colon, number = text.partition(":")
-        within = _fraction(number)
-        if name == Rule.CHEAPEST_WITHIN and within is not None:
-            return cls(rule=Rule.CHEAPEST_WITHIN, within=within)
-        # The other rules take no number, not even an empty one.
+        # Rules without a number do not even take an empty one.
         if name in (Rule.KNEE, Rule.BEST) and not colon:
             return cls(rule=Rule(name))
-        raise ConfigError(
-            f"a rule is knee, best, or cheapest-within:X with X from 0 to 1, as in {EXAMPLES[-1]}; it is {text!r}"
-        )
+        limit = _number(number)
+        if limit is not None:
+            if name in (Rule.CHEAPEST_WITHIN, Rule.AT_LEAST) and 0 <= limit <= 1:
+                return cls(rule=Rule(name), limit=limit)
+            # An infinite cost would be no limit.
+            if name == Rule.BEST_UNDER and 0 < limit < math.inf:
+                return cls(rule=Rule.BEST_UNDER, limit=limit)
+        raise ConfigError(f"a rule is {RULES}, as in {EXAMPLES[2]}; it is {text!r}")
 
     def __str__(self) -> str:
         """Return the rule as a user types it."""
-        return f"{self.rule}:{self.within:g}" if self.rule is Rule.CHEAPEST_WITHIN else str(self.rule)
+        # 15 digits, since costs have more than the six of the default format.
+        return str(self.rule) if self.rule in (Rule.KNEE, Rule.BEST) else f"{self.rule}:{self.limit:.15g}"
 
     def choose(self, front: Sequence["Candidate"]) -> "Candidate":
         """Return the selected circuit; of circuits with equal values, the one with the lowest place.
@@ -73,11 +84,17 @@ class SelectionRule:
 
         Args:
             front: Non-dominated circuits in any order; at least one.
+
+        Raises:
+            ConfigError: No circuit satisfies the rule; the message names the nearest.
         """
         # The further keys decide ties, so that the choice does not depend on the order of the front.
         if self.rule is Rule.KNEE:
             return min(front, key=lambda point: (-_below_line(point, front), point.val_error, point.place))
-        return min(self._near_lowest(front), key=lambda point: (point.cost, point.val_error, point.place))
+        eligible = self._eligible(front)
+        if not eligible:
+            raise ConfigError(self._refusal(front))
+        return min(eligible, key=lambda point: (point.cost, point.val_error, point.place))
 
     def why(self, front: Sequence["Candidate"], *, cost_with_name: Callable[[float], str]) -> str:
         """Explain the choice, as the continuation of a sentence after a colon.
@@ -94,8 +111,15 @@ class SelectionRule:
         if self.rule is Rule.BEST:
             return f"of {count} circuits it has the lowest error, {error}, at {cost}"
         if self.rule is Rule.CHEAPEST_WITHIN:
-            near = len(self._near_lowest(front))
-            return f"within {self.within:g} of the lowest error, {_lowest(front):.3f}, it is the cheapest of {near}: {cost}"
+            near = len(self._eligible(front))
+            return f"within {self.limit:g} of the lowest error, {_lowest(front):.3f}, it is the cheapest of {near}: {cost}"
+        if self.rule is Rule.BEST_UNDER:
+            affordable = counted(len(self._affordable(front)), "circuit")
+            limit = cost_with_name(self.limit)
+            return f"among {affordable} of at most {limit} it has the lowest error, {error}, at {cost}"
+        if self.rule is Rule.AT_LEAST:
+            good = counted(len(self._eligible(front)), "circuit")
+            return f"among {good} with a score of at least {self.limit:g} it is the cheapest: {cost}, with an error of {error}"
         below = _below_line(choice, front)
         if below:
             return (
@@ -107,18 +131,42 @@ class SelectionRule:
             f" so it is the most accurate, with an error of {error} at {cost}"
         )
 
-    def _near_lowest(self, front: Sequence["Candidate"]) -> list["Candidate"]:
-        """Return the circuits within the tolerance of the lowest error."""
-        return [point for point in front if point.val_error <= _lowest(front) + self.within + ROUNDING]
+    def _eligible(self, front: Sequence["Candidate"]) -> list["Candidate"]:
+        """Return the circuits of which the cheapest is selected, by any rule but the knee; none if none satisfies the rule."""
+        if self.rule is Rule.AT_LEAST:
+            return [point for point in front if 1 - point.val_error >= self.limit - ROUNDING]
+        within = self.limit if self.rule is Rule.CHEAPEST_WITHIN else 0.0
+        points = self._affordable(front)
+        return [point for point in points if point.val_error <= _lowest(points) + within + ROUNDING]
+
+    def _affordable(self, front: Sequence["Candidate"]) -> Sequence["Candidate"]:
+        """Return the circuits that cost at most the limit, if the rule has one."""
+        if self.rule is not Rule.BEST_UNDER:
+            return front
+        # Relative, since costs may be large.
+        return [point for point in front if point.cost <= self.limit * (1 + ROUNDING)]
+
+    def _refusal(self, front: Sequence["Candidate"]) -> str:
+        """Return why no circuit satisfies the rule, with the circuit that comes nearest."""
+        if self.rule is Rule.BEST_UNDER:
+            nearest = min(front, key=lambda point: (point.cost, point.val_error, point.place))
+            return (
+                f"{self}: the cheapest circuit of the front, trial {nearest.trial}, costs {cost_text(nearest.cost)};"
+                " raise the limit"
+            )
+        nearest = min(front, key=lambda point: (point.val_error, point.cost, point.place))
+        return (
+            f"{self}: the most accurate circuit of the front, trial {nearest.trial}, has a validation score of"
+            f" {1 - nearest.val_error:.4f}; lower the limit"
+        )
 
 
-def _fraction(text: str) -> float | None:
-    """Return the number in a text if it is between 0 and 1, otherwise None."""
+def _number(text: str) -> float | None:
+    """Return the number in a text; None if the text is no number."""
     try:
-        number = decimal_number(text)
+        return decimal_number(text)
     except ValueError:
         return None
-    return number if 0 <= number <= 1 else None
 
 
 def _lowest(front: Sequence["Candidate"]) -> float:

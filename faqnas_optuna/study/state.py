@@ -12,11 +12,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.config import ErrorEstimate
+from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.storage.heartbeats import FIXED_PARAMS
 from faqnas_optuna.storage.opening import batched
 from faqnas_optuna.storage.optuna_internals import study_id_of
 from faqnas_optuna.study.pareto import linear_hypervolume, log_hypervolume, non_dominated
 from faqnas_optuna.study.records import SOURCE_SCORES, Candidate, generation_of, is_error, place_of
+from faqnas_optuna.study.selection import SelectionRule
 from faqnas_optuna.study.stopping import Failure, Point, full_generations
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.training.pooling import pooled_errors
@@ -183,6 +185,18 @@ class SearchState(StudyState):
         else:
             front = self._as_trained(self._front)
         return sorted(front, key=lambda candidate: (candidate.cost, candidate.place))
+
+    def choose(self, rule: SelectionRule) -> Candidate:
+        """Return the circuit of the front that a rule selects.
+
+        Raises:
+            ConfigError: No circuit of the front satisfies the rule.
+        """
+        try:
+            return rule.choose(self.front)
+        except ConfigError as error:
+            # A report or an experiment applies one rule to several studies.
+            raise ConfigError(f"study {self.study.name!r}: {error}") from error
 
     @property
     def front_size(self) -> int | None:

@@ -18,7 +18,7 @@ from faqnas_optuna import FAQNASClassifier, HQNNClassifier, Study, TabularPrepro
 from faqnas_optuna.api import classifier
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.errors import DataError, FaqnasError, StudyMismatchError
+from faqnas_optuna.errors import DataError, FaqnasError, ParameterError, StudyMismatchError
 from faqnas_optuna.study.selection import SelectionRule
 from faqnas_optuna.workers import loop
 from tests.support.estimators import NOT_EXACT, mixed
@@ -90,6 +90,9 @@ def test_the_pick_is_by_what_was_confirmed(search_of_eight: Any) -> None:
         assert classifier._picked(front, errors, SelectionRule.parse(rule)).trial == front[0].trial
     errors = [0.5, *(0.4 for _ in front[2:]), 0.1]
     assert classifier._picked(front, errors, SelectionRule.parse("best")).trial == front[-1].trial
+    # As for any other wrong parameter, scikit-learn's tools must get a ValueError.
+    with pytest.raises(ParameterError, match="at-least:0.95: the most accurate circuit of the front, trial"):
+        classifier._picked(front, errors, SelectionRule.parse("at-least:0.95"))
 
 
 def test_its_seed_decides(fitted: FAQNASClassifier, data: tuple[Any, Any]) -> None:
@@ -140,7 +143,7 @@ def test_it_pickles_and_works_in_pipeline_and_cross_validation(fitted: FAQNASCla
 
 WRONG = [
     ({"population": 1}, r"FAQNASClassifier: search.population: .*\(it is 1\)"),
-    ({"pick": "knees"}, "a rule is knee, best, or .*; it is 'knees'"),
+    ({"pick": "knees"}, "a rule is knee, best, .*; it is 'knees'"),
     ({"confirm_folds": 1}, "confirm_folds must be at least 2; it is 1"),
     ({"confirm_folds": 40}, "each class needs a sample in each of the confirm_folds=40 folds; class 'setosa' has 30; lower"),
     ({"space": {"depth": [9]}}, "FAQNASClassifier: space.depth: 9 must be one of 1, 2, 3, 4"),

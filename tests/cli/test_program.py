@@ -190,10 +190,20 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
         (["pareto", "iris", "--size", "column"], 2, "add --plot, for instance --plot front.pdf"),
         (["pareto", "iris", "--size", "poster"], 2, "'poster' is not one of 'column', 'page', 'slide'"),
         (["show", "iris", "8"], 2, "no trial 8; it has 0 to 7"),
-        (["show", "iris", "0_1"], 2, "it must be a trial number, knee, best or cheapest-within:X"),
+        (["show", "iris", "0_1"], 2, "it must be a trial number, knee, best, cheapest-within:X or at-least:SCORE"),
         (["confirm", "iris", "--trials", "0_1"], 2, "--trials must be a list of trial numbers such as 19,48; it is '0_1'"),
         (["start", "wine", "--epochs", "1_0"], 2, "'1_0' is not a valid integer range"),
-        (["show", "iris", "one"], 2, "it must be a trial number, knee, best or cheapest-within:X"),
+        (["show", "iris", "one"], 2, "it must be a trial number, knee, best, cheapest-within:X or at-least:SCORE"),
+        *(
+            ([*command, "best-under:1"], 2, "study 'iris': best-under:1: the cheapest circuit of the front, trial ")
+            for command in (["show", "iris"], ["export", "iris"])
+            + tuple([command, "iris", "--pick"] for command in ("pareto", "confirm", "export", "report"))
+        ),
+        (
+            ["pareto", "iris", "--pick", "at-least:1"],
+            2,
+            "study 'iris': at-least:1: the most accurate circuit of the front, trial",
+        ),
         (["worker", "irs"], 2, "no study 'irs'"),
         (["resume", "iris", "--generations", "0"], 2, "--generations"),
     ],
@@ -252,19 +262,24 @@ def test_pareto_picks_one_circuit_and_says_why(stored: Cli, tmp_path: Path) -> N
     assert f"Picked by {document['pick']['rule']}: {document['pick']['why']}." == why
 
 
-@pytest.mark.parametrize("rule", ["cheapest", "cheapest-within:2", ""])
+@pytest.mark.parametrize("rule", ["cheapest", "cheapest-within:2", "best-under:1,000", ""])
 def test_a_wrong_rule_is_refused_before_the_database_is_opened(cli_here: Cli, tmp_path: Path, rule: str) -> None:
     message = (
         "Error: Invalid value for '--pick' (env var: 'FAQNAS_PICK'):"
-        " a rule is knee, best, or cheapest-within:X with X from 0 to 1,"
-        f" as in cheapest-within:0.01; it is {rule!r}\n"
+        " a rule is knee, best, cheapest-within:X or at-least:SCORE with a number from 0 to 1, or best-under:COST with a cost"
+        f" above 0, as in cheapest-within:0.01; it is {rule!r}\n"
     )
     assert cli_here("pareto", "iris", "--pick", rule) == (2, "", message)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("begun", "words"), [("", ["knee", "best", "cheapest-within:0.01"]), ("che", ["cheapest-within:0.01"]), ("x", [])]
+    ("begun", "words"),
+    [
+        ("", ["knee", "best", "cheapest-within:0.01", "best-under:10000", "at-least:0.9"]),
+        ("be", ["best", "best-under:10000"]),
+        ("x", []),
+    ],
 )
 def test_a_shell_completes_the_rules(begun: str, words: list[str]) -> None:
     completion = ShellComplete(cli, {}, "faqnas-optuna", "_FAQNAS_OPTUNA_COMPLETE")

@@ -89,7 +89,7 @@ def test_files_are_named_without_their_directories(tmp_path: Path) -> None:
         ({"methods": {"a": {"searcher": "race:3"}}}, "a race decides itself how often"),
         ({"methods": {"r": {"searcher": "race"}}, "training": {"repeats": 2}}, "a race decides itself how often"),
         ({"methods": {"a": {"search": {"populaton": 8}}}}, "iris, a: unknown setting 'search.populaton': did you mean"),
-        ({"confirm": {"picks": ["best", "worst"]}}, "a rule is knee, best, or cheapest-within"),
+        ({"confirm": {"picks": ["best", "worst"]}}, "a rule is knee, best, cheapest-within"),
         ({"confirm": {"picks": []}}, "confirm.picks: "),
         ({"name": "e" * 90}, "longer than 100 characters|at most|1 to 100"),
         ({"name": "a b"}, "a study's name has 1 to 100 letters"),

@@ -217,7 +217,7 @@ REFUSED: dict[tuple[str, ...], tuple[int, str]] = {
     ("iris.confirm",): (2, "confirmation, which is part of the report of 'iris'; write it with: faqnas-optuna report iris"),
     ("iris", "--out", "report.pdf"): (2, "the name of a report must end in .html; 'report.pdf' does not"),
     ("iris", "--out", "absent/report.html"): (2, "absent/report.html: directory absent does not exist; create it first"),
-    ("iris", "--pick", "knees"): (2, "a rule is knee, best, or cheapest-within:X"),
+    ("iris", "--pick", "knees"): (2, "a rule is knee, best, cheapest-within:X or at-least:SCORE"),
     ("iris", "empty"): (5, "study 'empty' has no successful trial yet; see: faqnas-optuna status empty"),
     ("iris", "analytic"): (3, "one plot needs one cost and one score, but these studies have 'profiler' and 'analytic'"),
 }

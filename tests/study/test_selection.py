@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -49,7 +50,18 @@ def fronts(draw: st.DrawFn) -> list[Candidate]:
 WINE = front((60, 0.528), (264, 0.417), (634, 0.389), (709, 0.306), (1165, 0.222), (38997, 0.056))
 
 
-@pytest.mark.parametrize("text", [*EXAMPLES, "cheapest-within:0", "cheapest-within:1", "cheapest-within:0.0025"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *EXAMPLES,
+        "cheapest-within:0",
+        "cheapest-within:1",
+        "cheapest-within:0.0025",
+        "best-under:1234567",
+        "best-under:0.25",
+        "at-least:1",
+    ],
+)
 def test_a_rule_is_read_as_it_is_written(text: str) -> None:
     assert str(SelectionRule.parse(text)) == text
 
@@ -61,13 +73,19 @@ def test_every_rule_has_an_example() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "Knee", "kne", "knee:", "best:0.1", "cheapest-within", "cheapest-within:", "cheapest-within:x"]
-    + [f"cheapest-within:{number}" for number in ("-0.1", "1.1", "nan", "inf", "0,01", "0.01:1")],
+    + [
+        f"{rule}:{number}"
+        for rule in ("cheapest-within", "at-least")
+        for number in ("-0.1", "1.1", "nan", "inf", "0,01", "0.01:1")
+    ]
+    + [f"best-under{number}" for number in ("", ":", ":0", ":-1", ":38,997", ":1e999", ":inf")],
 )
 def test_what_is_no_rule_is_refused_with_the_rules(text: str) -> None:
     with pytest.raises(ConfigError) as refused:
         SelectionRule.parse(text)
     assert str(refused.value) == (
-        f"a rule is knee, best, or cheapest-within:X with X from 0 to 1, as in cheapest-within:0.01; it is {text!r}"
+        "a rule is knee, best, cheapest-within:X or at-least:SCORE with a number from 0 to 1, or best-under:COST with a cost"
+        f" above 0, as in cheapest-within:0.01; it is {text!r}"
     )
 
 
@@ -117,11 +135,11 @@ def test_without_a_knee_it_is_the_most_accurate() -> None:
 
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_a_single_circuit_is_taken_by_every_rule(text: str) -> None:
-    pick, circuits = SelectionRule.parse(text), front((1234, 0.25))
+    pick, circuits = SelectionRule.parse(text), front((1234, 0.05))
     assert pick.choose(circuits) is circuits[0]
     assert (
         pick.why(circuits, cost_with_name=COST_WITH_NAME)
-        == "it is the only circuit of the front, with an error of 0.250 at 1,234 quantum FLOPs"
+        == "it is the only circuit of the front, with an error of 0.050 at 1,234 quantum FLOPs"
     )
 
 
@@ -131,8 +149,44 @@ def test_what_is_near_the_lowest_error_is_what_brute_force_finds(circuits: list[
     errors = {one.trial: round(10 * one.val_error) for one in circuits}
     near = [one for one in circuits if errors[one.trial] - min(errors.values()) <= tenths]
     cheapest = min(one.quantum_flops for one in near)
-    chosen = SelectionRule(rule=Rule.CHEAPEST_WITHIN, within=tenths / 10).choose(circuits)
+    chosen = SelectionRule(rule=Rule.CHEAPEST_WITHIN, limit=tenths / 10).choose(circuits)
     assert chosen.trial == min(one.trial for one in near if one.quantum_flops == cheapest)
+
+
+@given(fronts(), st.integers(1, 100))
+def test_the_best_under_a_cost_is_that_of_brute_force(circuits: list[Candidate], limit: int) -> None:
+    rule = SelectionRule.parse(f"best-under:{limit}")
+    affordable = [(one.val_error, one.quantum_flops, one.trial) for one in circuits if one.quantum_flops <= limit]
+    if affordable:
+        assert rule.choose(circuits).trial == min(affordable)[-1]
+        return
+    cheapest = min(circuits, key=lambda one: (one.quantum_flops, one.val_error, one.trial))
+    with pytest.raises(ConfigError, match=f"front, trial {cheapest.trial}, costs {cheapest.quantum_flops}; raise the limit"):
+        rule.choose(circuits)
+
+
+@given(fronts(), st.integers(0, 10))
+def test_the_cheapest_of_at_least_a_score_is_that_of_brute_force(circuits: list[Candidate], tenths: int) -> None:
+    """Compare in tenths: 1 - 0.7 is a little larger than 0.3."""
+    rule = SelectionRule.parse(f"at-least:{tenths / 10}")
+    good = [(one.quantum_flops, one.val_error, one.trial) for one in circuits if 10 - round(10 * one.val_error) >= tenths]
+    if good:
+        assert rule.choose(circuits).trial == min(good)[-1]
+        return
+    best = min(circuits, key=lambda one: (one.val_error, one.quantum_flops, one.trial))
+    with pytest.raises(ConfigError, match=f"trial {best.trial}, has a validation score of {1 - best.val_error:.4f}; lower"):
+        rule.choose(circuits)
+
+
+def test_costs_on_devices_are_limits_too() -> None:
+    """Costs on a device are small fractions, which the messages must not round to whole numbers."""
+    circuits = [
+        replace(one, record=replace(one.record, costs=replace(one.costs, neg_log_esp=cost)))
+        for one, cost in zip(front((60, 0.5), (709, 0.3)), (0.125, 0.25), strict=True)
+    ]
+    assert SelectionRule.parse("best-under:0.25").choose(circuits) is circuits[1]
+    with pytest.raises(ConfigError, match=r"best-under:0\.1: the cheapest circuit of the front, trial 0, costs 0\.1250;"):
+        SelectionRule.parse("best-under:0.1").choose(circuits)
 
 
 @given(fronts())
@@ -149,6 +203,17 @@ def test_the_best_has_the_lowest_error_and_costs_least(circuits: list[Candidate]
         ("cheapest-within:0.01", 5, "within 0.01 of the lowest error, 0.056, it is the cheapest of 1: 38,997 quantum FLOPs"),
         ("cheapest-within:0.25", 3, "within 0.25 of the lowest error, 0.056, it is the cheapest of 3: 709 quantum FLOPs"),
         ("cheapest-within:1", 0, "within 1 of the lowest error, 0.056, it is the cheapest of 6: 60 quantum FLOPs"),
+        (
+            "best-under:1000",
+            3,
+            "among 4 circuits of at most 1,000 quantum FLOPs it has the lowest error, 0.306, at 709 quantum FLOPs",
+        ),
+        ("best-under:60", 0, "among 1 circuit of at most 60 quantum FLOPs it has the lowest error, 0.528, at 60 quantum FLOPs"),
+        (
+            "at-least:0.6",
+            2,
+            "among 4 circuits with a score of at least 0.6 it is the cheapest: 634 quantum FLOPs, with an error of 0.389",
+        ),
     ],
 )
 def test_the_reason_is_told_with_numbers(text: str, trial: int, why: str) -> None:
@@ -159,6 +224,6 @@ def test_the_reason_is_told_with_numbers(text: str, trial: int, why: str) -> Non
 
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_of_equal_circuits_the_first_trial_is_taken_in_whatever_order_they_come(text: str) -> None:
-    circuits = front((10, 0.9), (100, 0.2), (100, 0.2), (1000, 0.199), (1000, 0.199))
+    circuits = front((10, 0.9), (100, 0.1), (100, 0.1), (1000, 0.099), (1000, 0.099))
     chosen = {SelectionRule.parse(text).choose(order).trial for order in permutations(circuits)}
-    assert chosen == {3 if text == "best" else 1}
+    assert chosen == {3 if text in ("best", "best-under:10000") else 1}
