@@ -4,6 +4,7 @@ Defaults marked "paper" are those of arXiv 2511.10062; the others are ours.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -133,6 +134,8 @@ HARDWARE = "hardware:"
 AUTO = "auto"
 """Number of repeats that is determined from the measured reliability."""
 
+MOST_TRIALS = 200_000
+"""Maximum number of trials of a search; even with the smallest population it needs no more than 100,000 generations."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 # The columns and the parts of a named data set are fixed.
@@ -173,7 +176,9 @@ class SearchConfig(Section):
     population: Annotated[int, Field(ge=2, le=10_000)] = 20
     """Successful trials per generation (ours; the paper does not state its own)."""
     generations: Annotated[int, Field(ge=1, le=100_000)] = 8
-    """Maximum number of generations (paper)."""
+    """Maximum number of generations (paper); by default as many as `trials` needs, if that is set."""
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
+    """Maximum number of successful trials (ours); None for no maximum."""
     patience: Annotated[int, Field(ge=1, le=100_000)] = 2
     """Number of generations without growth of the hypervolume after which the search stops (paper)."""
     objectives: Objectives = Objectives.BOTH
@@ -193,13 +198,42 @@ class SearchConfig(Section):
             raise ValueError(f"{self.sampler} selects no parents; leave out objectives, or take the sampler nsga2 or nsga3")
         return self
 
+    @model_validator(mode="after")
+    def _has_generations_for_trials(self) -> Self:
+        # Otherwise the default of the paper would end a search of 500 trials after 160.
+        if self.trials is not None and "generations" not in self.model_fields_set:
+            # The model is frozen for its users, not for its own validation.
+            self.__dict__["generations"] = self._generations_of(self.trials)
+        return self
+
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit the paper's sampler, so that stored configurations stay comparable."""
+        """Omit the paper's sampler and an absent limit of trials, so that stored configurations stay comparable."""
         settings: dict[str, Any] = dump(self)
         if self.sampler is Sampler.NSGA2:
             del settings["sampler"]
+        if self.trials is None:
+            del settings["trials"]
         return settings
+
+    @property
+    def planned(self) -> int:
+        """Number of successful trials of a search that does not stop early."""
+        planned = self.population * self.generations
+        return planned if self.trials is None else min(planned, self.trials)
+
+    def with_limits(self, *, generations: int | None, trials: int | None) -> Self:
+        """Return a copy with other limits; None keeps a limit.
+
+        Without `generations`, a new limit of trials also raises the limit of generations as far as the trials need it.
+        """
+        if trials is not None and generations is None:
+            generations = max(self.generations, self._generations_of(trials))
+        changes = {"generations": generations, "trials": trials}
+        return self.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+    def _generations_of(self, trials: int) -> int:
+        return math.ceil(trials / self.population)
 
 
 class TrainingConfig(Section):

@@ -16,7 +16,7 @@
     ├── NoSuccessfulTrialError      5  no trial has succeeded
     ├── FailingWorkerError          1  all trials fail on this worker but not on others
     ├── FailuresError               1  a study stopped after several failed trials in a row
-    ├── StudyStoppedError           1  a user stopped a study whose end is awaited
+    ├── StudyStoppedError           1  a user or a time limit stopped a study whose end is awaited
     ├── PlatformError               1  unsupported operating system, or a limit of it
     ├── WorkerDiedError             1  a child process died
     └── TrainingError               1  a candidate could not be trained; its trial fails, the study goes on
@@ -143,7 +143,7 @@ class FailuresError(FaqnasError):
 
 
 class StudyStoppedError(FaqnasError):
-    """A user stopped a study whose end is awaited."""
+    """A user or a time limit stopped a study whose end is awaited."""
 
 
 class PlatformError(FaqnasError):

@@ -52,7 +52,7 @@ def without_auto_repeats(settings: Mapping[str, Any]) -> tuple[dict[str, Any], b
     return {**settings, "training": {name: value for name, value in training.items() if name != "repeats"}}, True
 
 
-LEFT_OUT: dict[str, Any] = {"search.sampler": "nsga2", "space.reuploading": [False]}
+LEFT_OUT: dict[str, Any] = {"search.sampler": "nsga2", "search.trials": None, "space.reuploading": [False]}
 """Values that a stored configuration omits, by dotted names."""
 
 

@@ -60,6 +60,36 @@ def test_what_the_papers_space_lacks_is_written_down_where_it_is_asked_for() -> 
 
 
 @pytest.mark.parametrize(
+    ("search", "generations", "planned"),
+    [
+        ({}, 8, 160),
+        ({"trials": 500}, 25, 500),
+        ({"trials": 501}, 26, 501),
+        ({"trials": 5}, 1, 5),
+        ({"trials": 500, "generations": 8}, 8, 160),
+        ({"trials": 50, "generations": 8}, 8, 50),
+        ({"trials": 200_000, "population": 2}, 100_000, 200_000),
+    ],
+)
+def test_a_limit_of_trials_has_generations_for_all_of_them(search: dict[str, int], generations: int, planned: int) -> None:
+    config = load(search=search)
+    assert (config.search.generations, config.search.planned) == (generations, planned)
+    stored = json.loads(config.to_json())
+    # Without a limit, the settings are those of studies of earlier versions.
+    assert stored["search"].get("trials", "absent") == search.get("trials", "absent")
+    assert StudyConfig.from_settings(stored, source="JSON") == config
+
+
+def test_a_limit_of_trials_is_a_difference() -> None:
+    assert differences(load(), load(search={"trials": 150})) == ["search.trials: stored None, requested 150"]
+    assert differences(load(search={"trials": 150}), load()) == ["search.trials: stored 150, requested None"]
+    raised = load(search={"trials": 150}).search.with_limits(generations=None, trials=201)
+    assert (raised.trials, raised.generations) == (201, 11)
+    # A limit of generations is never lowered by one of trials.
+    assert raised.with_limits(generations=None, trials=40) == raised.model_copy(update={"trials": 40})
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"trainin": {}}, "unknown setting 'trainin': did you mean 'training'?"),
@@ -73,6 +103,9 @@ def test_what_the_papers_space_lacks_is_written_down_where_it_is_asked_for() -> 
         ({"training": {"learning_rate": float("nan")}}, "finite"),
         ({"training": 3}, r"training: must be a section, written \[training\] \(it is 3\)"),
         ({"search": {"population": 1}}, "search.population"),
+        ({"search": {"trials": 0}}, r"search.trials: .* \(it is 0\)"),
+        ({"search": {"trials": 200_001}}, "search.trials"),
+        ({"search": {"trials": "many", "generations": 3}}, r"search.trials: must be a whole number \(it is 'many'\)"),
         ({"search": {"mutation": 1.5}}, "search.mutation"),
         ({"seed": -1}, "seed"),
         ({"seed": 1.5}, "seed"),

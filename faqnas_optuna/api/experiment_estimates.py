@@ -106,8 +106,7 @@ def _trainings(cell: Cell) -> int:
     if cell.race:
         circuits = cell.race.sample or space_size(cell.config.space)
         return cell.race.trainings or TRAININGS_PER_CIRCUIT * circuits
-    search = cell.config.search
-    return search.population * search.generations * cell.config.training.repeats
+    return cell.config.search.planned * cell.config.training.repeats
 
 
 def _seconds_per_epoch(cell: Cell, data_dir: Path | None) -> float:

@@ -43,7 +43,6 @@ from faqnas_optuna.study.description import Picked
 from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
-from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.wording import duration_text
 
@@ -315,11 +314,11 @@ def _check_ended(study: StoredStudy[Any]) -> None:
 
     Raises:
         FailuresError: Several trials in a row failed.
-        StudyStoppedError: A user stopped the study.
+        StudyStoppedError: A user or a time limit stopped the study.
     """
     check_failures(study)
     stop = study.metadata.stop()
-    if stop is None or stop.reason is StopReason.REQUESTED:
+    if stop is None or stop.reason.is_temporary:
         raise StudyStoppedError(f"study {study.name!r} was stopped before its end; the same command continues it")
 
 

@@ -58,7 +58,9 @@ _quiet_optuna = _Quiet()
 
 
 @contextmanager
-def execution_on(storage: str, workers: int, dask: str | None, grace_s: int, database_timeout_s: int) -> Iterator[Execution]:
+def execution_on(
+    storage: str, workers: int, dask: str | None, grace_s: int, database_timeout_s: int, seconds: float | None = None
+) -> Iterator[Execution]:
     """Connect to the Dask cluster, if one is given, within `using`.
 
     Raises:
@@ -68,18 +70,23 @@ def execution_on(storage: str, workers: int, dask: str | None, grace_s: int, dat
     check_range("workers", workers, 1, MOST_WORKERS)
     check_range("grace_s", grace_s, SHORTEST_TIMEOUT_S)
     check_range("database_timeout_s", database_timeout_s, SHORTEST_TIMEOUT_S)
+    # Also refuses NaN.
+    if seconds is not None and not seconds > 0:
+        raise ConfigError(f"seconds must be greater than 0; it is {seconds}")
     timeouts = WorkerTimeouts(grace_s=grace_s, database_timeout_s=database_timeout_s)
     with using(storage), ExitStack() as stack:
         client = stack.enter_context(connected(dask, storage_url=storage)) if dask else None
-        yield Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)
+        yield Execution(storage=storage, workers=workers, client=client, timeouts=timeouts, seconds=seconds)
 
 
-def check_detached(detach: bool, dask: str | None) -> None:
-    """Refuse the combination of `detach` and `dask`.
+def check_detached(detach: bool, dask: str | None, seconds: float | None = None) -> None:
+    """Refuse the combination of `detach` with an argument about workers.
 
     Raises:
         ConfigError: Both are given.
     """
+    if detach and seconds is not None:
+        raise ConfigError("detach starts no workers but seconds limits their time; leave one of them out")
     if detach and dask:
         raise ConfigError("detach starts no workers but dask says where to run them; leave one of them out")
 

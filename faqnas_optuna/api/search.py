@@ -21,6 +21,7 @@ def search(
     config: Path | str | None = None,
     storage: str = DEFAULT_STORAGE,
     data_dir: Path | str | None = None,
+    seconds: float | None = None,
     workers: int = 1,
     dask: str | None = None,
     detach: bool = False,
@@ -44,6 +45,7 @@ def search(
         config: Study file (TOML); arguments beat its settings.
         storage: URL of the database, which is created if it does not exist.
         data_dir: Directory of data files that have moved, and of `mnist`; by default the user's cache directory.
+        seconds: Time limit of the call, from the first trial on; running trials finish, and the same call continues the search.
         workers: Number of processes that run trials, including this one; or number of workers on the Dask cluster.
         dask: Address of a Dask scheduler, or its scheduler file, to run the workers on its cluster.
         detach: Only create the study; workers attach to it.
@@ -70,8 +72,8 @@ def search(
         start_from=None if start_from is None else str(start_from),
     )
     on_data = partial(warn_of_findings, resolved.config) if check else lambda _: None
-    check_detached(detach, dask)
-    with execution_on(storage, workers, dask, grace_s, database_timeout_s) as execution:
+    check_detached(detach, dask, seconds)
+    with execution_on(storage, workers, dask, grace_s, database_timeout_s, seconds) as execution:
         run = start_search(request, execution, program_hooks(progress), on_data=on_data, detach=detach)
         check_result(run)
     return Study(run.study, storage=storage, data=source)

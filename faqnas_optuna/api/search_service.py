@@ -20,7 +20,6 @@ from faqnas_optuna.storage.outages import retry_while_away
 from faqnas_optuna.study.first_generation import Source, first_generation
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.search import Search, check_existing, open_or_create
-from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import check_name
 from faqnas_optuna.training.reliability import Reliability
 
@@ -82,7 +81,7 @@ def start_search(
         if request.data.samples is not None:
             search.check_data(request.data.samples)
         stopped = search.metadata.stop()
-        if stopped and stopped.reason is not StopReason.REQUESTED:
+        if stopped and not stopped.reason.is_temporary:
             # Showing the results needs neither the data nor torch.
             return StudyRun(study=search, done_before=True)
         splits = request.data.load_for(search)
@@ -94,23 +93,32 @@ def start_search(
     return run_study(search, splits, execution, hooks, worker_dir=request.data.worker_dir)
 
 
-def resume_study(name: str, data: DataSource, execution: Execution, hooks: Hooks, *, generations: int | None) -> StudyRun:
+def resume_study(
+    name: str,
+    data: DataSource,
+    execution: Execution,
+    hooks: Hooks,
+    *,
+    generations: int | None = None,
+    trials: int | None = None,
+) -> StudyRun:
     """Continue a stopped or interrupted study, or join a running one.
 
     Args:
         generations: New maximum number of generations of the whole study; None to keep it.
+        trials: New maximum number of successful trials of the whole study; None to keep it.
 
     Raises:
         StudyNotFoundError: The study does not exist.
-        ConfigError: The limit leaves no generation to run.
+        ConfigError: The limits leave no trial to run.
     """
     execution.check_reach(data)
     # A study of either kind: searches and confirmations are resumed in the same way.
     study = open_study(open_patiently(execution, hooks), name)
     # Checked before the data are read, and again by `resume` under the lock of the study.
-    study.check_resumable(generations=generations)
+    study.check_resumable(generations=generations, trials=trials)
     splits = data.load_for(study)
-    study = resume(study, generations=generations)
+    study = resume(study, generations=generations, trials=trials)
     return run_study(study, splits, execution, hooks, worker_dir=data.worker_dir)
 
 

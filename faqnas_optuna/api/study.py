@@ -17,6 +17,7 @@ from faqnas_optuna.api.running import Execution
 from faqnas_optuna.api.search_service import resume_study
 from faqnas_optuna.api.settings import MOST_SHOTS, WorkerTimeouts, check_range
 from faqnas_optuna.api.warm_start import circuit_of
+from faqnas_optuna.config import MOST_TRIALS
 from faqnas_optuna.confirmation.analysis import confirmation_document
 from faqnas_optuna.confirmation.circuit_table import confirmed_frame
 from faqnas_optuna.confirmation.figure import write_confirmation_plot
@@ -51,6 +52,8 @@ class Study(StudyReader):
         self,
         *,
         generations: int | None = None,
+        trials: int | None = None,
+        seconds: float | None = None,
         workers: int = 1,
         dask: str | None = None,
         grace_s: int = WorkerTimeouts.grace_s,
@@ -63,13 +66,18 @@ class Study(StudyReader):
 
         Args:
             generations: New maximum number of generations of the whole study.
+            trials: New maximum number of successful trials of the whole study, with as many generations as they need.
+            seconds: Time limit of the call, from the first trial on; running trials finish.
 
         Raises:
-            ConfigError: The limit leaves no generation to run.
+            ConfigError: The limits leave no trial to run.
         """
         check_range("generations", generations, 1)
-        with self._execution(workers, dask, grace_s, database_timeout_s) as execution:
-            run = resume_study(self.name, self._data, execution, program_hooks(progress), generations=generations)
+        check_range("trials", trials, 1, MOST_TRIALS)
+        with self._execution(workers, dask, grace_s, database_timeout_s, seconds) as execution:
+            run = resume_study(
+                self.name, self._data, execution, program_hooks(progress), generations=generations, trials=trials
+            )
             check_result(run)
         # A resumed study has a new description, with the new limit.
         self._search = run.study
@@ -345,8 +353,9 @@ class Study(StudyReader):
         dask: str | None = None,
         grace_s: int = WorkerTimeouts.grace_s,
         database_timeout_s: int = WorkerTimeouts.database_timeout_s,
+        seconds: float | None = None,
     ) -> Iterator[Execution]:
         """Prepare to run trials, after checking that the study was not deleted or replaced by another of its name."""
-        with execution_on(self._url, workers, dask, grace_s, database_timeout_s) as execution:
+        with execution_on(self._url, workers, dask, grace_s, database_timeout_s, seconds) as execution:
             self._search.stop()
             yield execution

@@ -33,12 +33,16 @@ from faqnas_optuna.cli.options import (
     workers_option,
 )
 from faqnas_optuna.cli.output import print_json
-from faqnas_optuna.cli.ranges import IntRange
-from faqnas_optuna.config import SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.cli.ranges import FloatRange, IntRange
+from faqnas_optuna.config import MOST_TRIALS, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError, FaqnasError
 from faqnas_optuna.signals import AskedToLeaveError, Signals
 
 STDIN = 0
+# Without a variable: FAQNAS_SECONDS is the budget of compared searches.
+time_limit_option = click.option(
+    "--seconds", type=FloatRange(0, min_open=True), help="Stop the study after this time; running trials finish."
+)
 
 if TYPE_CHECKING:
     from faqnas_optuna.api.running import Execution
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 @option("--study", metavar="NAME", shell_complete=study_names, help="Name of the study.  [default: the data set's]")
 @option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Study file (TOML).")
 @storage_options
+@time_limit_option
 @workers_option
 @dask_option
 @option(
@@ -65,6 +70,8 @@ if TYPE_CHECKING:
 @setting_option("--sampler", SearchConfig, help="Algorithm that suggests the genomes.")
 @setting_option("--population", SearchConfig, help="Successful trials per generation.")
 @setting_option("--generations", SearchConfig, help="Maximum number of generations.")
+# Without a variable: FAQNAS_TRIALS are the trials that `confirm` confirms.
+@click.option("--trials", type=IntRange(1, MOST_TRIALS), help="Maximum number of successful trials, with enough generations.")
 @setting_option("--patience", SearchConfig, help="Stop after N generations without improvement.")
 @setting_option("--objectives", SearchConfig, help="Values by which parents are selected.")
 @setting_option(
@@ -92,6 +99,7 @@ def start(
     study: str | None,
     config: Path | None,
     storage: str,
+    seconds: float | None,
     workers: int,
     dask: str | None,
     start_from: str | None,
@@ -111,6 +119,8 @@ def start(
     # Refused before the connection to the cluster.
     if detach and dask:
         raise ConfigError("--detach starts no workers but --dask says where to run them; leave one of them out")
+    if detach and seconds:
+        raise ConfigError("--detach starts no workers but --seconds limits their time; leave one of them out")
     client = dask_client(dask, storage)
     from faqnas_optuna.api.data import DataSource
 
@@ -127,7 +137,7 @@ def start(
         auto_repeats=resolved.auto_repeats,
         start_from=start_from,
     )
-    execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)
+    execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts, seconds=seconds)
     # Called when the data are loaded, before the first trial: the user may still interrupt.
     on_data = partial(print_findings, resolved.config, is_checked=not no_check)
     with reporting(storage):
@@ -242,6 +252,8 @@ def _serve_one(name: str, execution: "Execution", signals: Signals, data_dir: Pa
 @storage_options
 # Without a variable: FAQNAS_GENERATIONS is set for `start` and must not lower the limit of a resumed study.
 @click.option("--generations", type=IntRange(min=1), help="New maximum number of generations of the whole study.")
+@click.option("--trials", type=IntRange(1, MOST_TRIALS), help="New maximum number of successful trials of the whole study.")
+@time_limit_option
 @workers_option
 @dask_option
 @timeout_options
@@ -251,6 +263,8 @@ def resume(
     study: str,
     storage: str,
     generations: int | None,
+    trials: int | None,
+    seconds: float | None,
     workers: int,
     dask: str | None,
     timeouts: WorkerTimeouts,
@@ -263,10 +277,10 @@ def resume(
     from faqnas_optuna.api.running import Execution
     from faqnas_optuna.api.search_service import resume_study
 
-    execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts)
+    execution = Execution(storage=storage, workers=workers, client=client, timeouts=timeouts, seconds=seconds)
     data = DataSource(data_dir=data_dir)
     with reporting(storage):
-        run = resume_study(study, data, execution, terminal_hooks(storage), generations=generations)
+        run = resume_study(study, data, execution, terminal_hooks(storage), generations=generations, trials=trials)
         return conclude(run, as_json=as_json)
 
 

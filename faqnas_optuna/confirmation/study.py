@@ -12,6 +12,7 @@ import optuna
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.confirmation.baselines import ConfirmationResult
 from faqnas_optuna.confirmation.plan import (
     BASELINES,
@@ -164,10 +165,12 @@ class Confirmation(StoredStudy[ConfirmationState]):
     def status(self, state: ConfirmationState) -> dict[str, Any]:
         return study_status(state, {"confirms": self.plan.study})
 
-    def check_resumable(self, *, generations: int | None = None) -> int:
+    def check_resumable(self, *, generations: int | None = None, trials: int | None = None) -> SearchConfig:
         if generations:
             raise ConfigError(f"study {self.name!r} is a confirmation, which has no generations; leave out --generations")
-        return self.config.search.generations
+        if trials:
+            raise ConfigError(f"study {self.name!r} is a confirmation, which needs all its trainings; leave out --trials")
+        return self.config.search
 
     def continuation(self) -> str:
         """Return the command that resumes the confirmation or, if it is complete, the command that shows its results."""

@@ -73,7 +73,7 @@ class Method(_Section):
             return own
         for name in ("trainings", "within", "sample"):
             if getattr(self, name) is not None:
-                raise ConfigError(f"{name} is a setting of races; limit the search by search.generations instead")
+                raise ConfigError(f"{name} is a setting of races; limit searches by search.trials instead")
         # Names consist of a sampler, an ablation and the estimate of the errors: nsga2-error-pooled:3.
         base = algorithm.name.partition(":")[0].removesuffix("-pooled")
         kind = base.removesuffix("-error")

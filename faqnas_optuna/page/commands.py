@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from faqnas_optuna.config import SAMPLES, StudyConfig
+from faqnas_optuna.config import SAMPLES, SearchConfig, StudyConfig
 from faqnas_optuna.confirmation.plan import BASELINES, NO_BASELINES
 from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import Resumption, StopReason
 
-REPLAYED = (StopReason.GENERATIONS, StopReason.STAGNATION)
+REPLAYED = (StopReason.GENERATIONS, StopReason.TRIALS, StopReason.STAGNATION)
 """Reasons of stops that a repetition reaches by itself, so that a resumption must follow them."""
 
 
@@ -63,29 +63,34 @@ def reproducing_commands(search: Search, rule: str, confirmation: Mapping[str, A
 
 
 def _search_commands(search: Search) -> list[str]:
-    """Return the commands of a search, whose limit of generations may have been raised."""
-    limits = generation_limits(search.config.search.generations, search.metadata.resumptions())
+    """Return the commands of a search, whose limits may have been raised."""
+    runs = limits_of_runs(search.config.search, search.metadata.resumptions())
     first = f"start --config {search.name}.toml --study {search.name}"
-    # The study file has the last limit.
-    first += f" --generations {limits[0]}" if len(limits) > 1 else ""
-    return [first, *(f"resume {search.name} --generations {limit}" for limit in limits[1:])]
+    # The study file has the last limits.
+    first += _limit_options(runs[0]) if len(runs) > 1 else ""
+    return [first, *(f"resume {search.name}{_limit_options(limits)}" for limits in runs[1:])]
 
 
-def generation_limits(last: int, resumptions: list[Resumption]) -> list[int]:
-    """Return the maximum number of generations of the first command and of each resumption.
+def _limit_options(limits: SearchConfig) -> str:
+    return f" --generations {limits.generations}" + (f" --trials {limits.trials}" if limits.trials else "")
+
+
+def limits_of_runs(last: SearchConfig, resumptions: list[Resumption]) -> list[SearchConfig]:
+    """Return the limits of the first command and of each resumption.
 
     Args:
-        last: Present maximum.
+        last: Present limits.
         resumptions: Resumptions, sorted by time.
     """
-    limits = [last]
+    runs = [last]
     # Backwards, since each resumption replaced the limit before it.
     for resumption in reversed(resumptions):
         # A repetition runs through stops by a user and by a signal.
         if resumption.stop and resumption.stop.reason in REPLAYED:
-            is_used_up = resumption.stop.reason is StopReason.GENERATIONS
-            limits.insert(0, resumption.generation if is_used_up else limits[0])
-    return limits
+            generations = resumption.generation if resumption.stop.reason is StopReason.GENERATIONS else None
+            trials = resumption.successful if resumption.stop.reason is StopReason.TRIALS else None
+            runs.insert(0, runs[0].with_limits(generations=generations, trials=trials))
+    return runs
 
 
 def _race_options(description: Description) -> str:

@@ -118,7 +118,8 @@ def _next_commands(document: Mapping[str, Any], storage_option: str) -> Iterator
     """
     name = document["study"]
     # Ready to be copied: with the name of the study, a trial of its front, and the option for its database.
-    commands = {
+    commands = {f"resume {name}{storage_option}": "continue the search"} if document["state"] == "stopped" else {}
+    commands |= {
         f"show {name} {document['front'][-1]['trial']}{storage_option}": "draw the most accurate circuit",
         f"confirm {name}{storage_option}": "retrain the front and evaluate it on the test part, beside controls",
         f"pareto {name} --plot front.html{storage_option}": "plot the front, interactively",

@@ -11,6 +11,7 @@ from typing import Any
 from faqnas_optuna.reporting.front_plot import FrontPlot
 from faqnas_optuna.reporting.plain_figures import front_figure, hypervolume_figure
 from faqnas_optuna.study.state import SearchState, StudyState
+from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.wording import counted
 
@@ -23,7 +24,7 @@ MAX_GENERATIONS = 200
 def store_plots(study: StoredStudy[Any], read: Callable[[], StudyState]) -> None:
     """Store the plots of a search or race if its stored plots are outdated; does nothing for a confirmation.
 
-    Plots change with every closed generation of a search, and with every result of a race.
+    Plots change with every closed generation of a search, with its last trial, and with every result of a race.
 
     Args:
         read: Function that returns the state of the study, called only if it is needed.
@@ -32,7 +33,11 @@ def store_plots(study: StoredStudy[Any], read: Callable[[], StudyState]) -> None
     metadata = study.metadata
     race = study.description.race
     generations = [] if race else metadata.timed_generations()
-    extent = race.trainings if race else len(generations)
+    extent = race.trainings if race else sum(closed.trials for closed, _ in generations)
+    stop = metadata.stop()
+    if stop and stop.reason is StopReason.TRIALS:
+        # The last generation may never be closed.
+        extent = study.planned
     if metadata.plotted_extent() == extent:
         return
     state = read()
@@ -41,7 +46,7 @@ def store_plots(study: StoredStudy[Any], read: Callable[[], StudyState]) -> None
         return
     front = front_figure(FrontPlot.of(state, None, limit=MAX_DOMINATED))
     # optuna-dashboard displays plots in half of its width, which has no room for the usual title.
-    front["layout"]["title"] = {"text": f"Front after {counted(extent, 'training' if race else 'generation')}"}
+    front["layout"]["title"] = {"text": f"Front after {counted(extent, 'training' if race else 'trial')}"}
     figures = {"front": front}
     if generations:
         # Counted from the end, so that the last generation is drawn.

@@ -24,40 +24,46 @@ def stop(study: StoredStudy[Any], reason: StopReason) -> Stop:
         return study.metadata.stop() or write_stop(study, reason)
 
 
-def resume(study: Kind, *, generations: int | None = None) -> Kind:
-    """Resume a stopped study, or give a running one a new limit of generations. Stagnation is measured from here.
+def resume(study: Kind, *, generations: int | None = None, trials: int | None = None) -> Kind:
+    """Resume a stopped study, or give a running one new limits. Stagnation is measured from here, but not after a time limit.
 
     Args:
         generations: New maximum number of generations; None to keep the stored one.
+        trials: New maximum number of successful trials; None to keep the stored one.
 
     Raises:
-        ConfigError: The limit leaves no generation to run.
+        ConfigError: The limits leave no trial to run.
     """
     # Under the lock, so that no worker stops the study between the check and the resumption.
     with study_lock(study.study), study.existing():
-        limit = study.check_resumable(generations=generations)
+        limits = study.check_resumable(generations=generations, trials=trials)
         last_stop = study.metadata.stop()
-        if generations:
-            study = study.with_limit(generations)
+        has_new_limit = bool(generations or trials)
+        if has_new_limit:
+            study = study.with_limits(limits)
         # A running study without a new limit is left unchanged.
-        if generations or last_stop:
+        if has_new_limit or last_stop:
+            stored = study.study.get_trials(deepcopy=False)
             resumption = Resumption(
                 generation=len(study.metadata.closed_generations()),
                 # Not the number of trials, since some may have been deleted from the database.
-                trial=max((trial.number + 1 for trial in study.study.get_trials(deepcopy=False)), default=0),
-                limit=limit,
+                trial=max((trial.number + 1 for trial in stored), default=0),
+                limit=limits.generations,
                 at=utc_now(),
                 by=author(),
                 stop=last_stop,
+                successful=sum(map(study.has_result, stored)),
             )
             study.metadata.resume(resumption)
         return study
 
 
 def last_resumption(study: StoredStudy[Any]) -> Resumption | None:
-    """Return the last resumption of a study; None if it was never resumed."""
+    """Return the last resumption of a study, apart from those after a time limit; None if there was none."""
+    # A time limit changes nothing else: failures and generations without improvement are counted across it. Otherwise a search
+    # in short sessions would never stop by its patience.
     resumptions = study.metadata.resumptions()
-    return resumptions[-1] if resumptions else None
+    return next((one for one in reversed(resumptions) if not (one.stop and one.stop.reason is StopReason.SECONDS)), None)
 
 
 def author() -> str:

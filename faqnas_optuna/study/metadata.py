@@ -32,6 +32,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from pydantic import TypeAdapter
 
+from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.errors import DamagedStudyError
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
 from faqnas_optuna.storage.bulk_trials import NewTrial, QueuedTrial, queue_trials, replace_trials
@@ -90,12 +91,11 @@ class StudyMetadata:
         # With the description, so that no worker finds a study without its first trials, and no crash leaves one.
         queue_trials(self._study, queued, {DESCRIPTION: description.to_json()})
 
-    def raise_limit(self, generations: int) -> Description:
-        """Write a new maximum number of generations, and return the new description."""
-        # Genomes do not depend on the limit, so the sampler need not be changed.
+    def change_limits(self, limits: SearchConfig) -> Description:
+        """Write settings with other limits of generations and trials, and return the new description."""
+        # Genomes do not depend on the limits, so the sampler need not be changed.
         description = self.description()
         assert description is not None
-        limits = description.config.search.model_copy(update={"generations": generations})
         changed = replace(description, config=description.config.model_copy(update={"search": limits}))
         self._write(DESCRIPTION, changed.to_json())
         return changed
@@ -148,7 +148,7 @@ class StudyMetadata:
         self._write(f"{CLOSED_PREFIX}{closed.generation}", {**asdict(closed), "closed_at": at})
 
     def plotted_extent(self) -> int:
-        """Return the number of closed generations of a search, or of trainings of a race, in the stored plots."""
+        """Return the number of trials of a search, or of trainings of a race, in the stored plots."""
         extent = self._read(PLOTS)
         with self._report_damage(PLOTS):
             return int(extent or 0)

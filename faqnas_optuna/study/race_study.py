@@ -9,6 +9,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial
 
 from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.storage.opening import study_lock
@@ -106,7 +107,7 @@ class RaceStudy(Search):
         }
         return study_status(state, own)
 
-    def check_resumable(self, *, generations: int | None = None) -> int:
+    def check_resumable(self, *, generations: int | None = None, trials: int | None = None) -> SearchConfig:
         raise self._no_worker_error()
 
     def continuation(self) -> str:

@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial
 
 from faqnas_optuna.circuits.genome import Circuit, Genome
-from faqnas_optuna.config import StudyConfig
+from faqnas_optuna.config import SearchConfig, StudyConfig
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, GenomeError, StudyMismatchError, StudyNotFoundError
@@ -26,15 +26,26 @@ from faqnas_optuna.study.lifecycle import author, last_resumption, may_all_fail,
 from faqnas_optuna.study.metadata import utc_now
 from faqnas_optuna.study.records import SOURCE, TrialRecord
 from faqnas_optuna.study.sampler import SeededSampler
-from faqnas_optuna.study.state import SearchState
+from faqnas_optuna.study.state import SearchState, read_state
 from faqnas_optuna.study.status import study_status
-from faqnas_optuna.study.stopping import SearchFacts, Stop, StopReason, decide, ready_to_close, refusal_to_resume
+from faqnas_optuna.study.stopping import (
+    SearchFacts,
+    Stop,
+    StopReason,
+    decide,
+    has_all_trials,
+    is_complete,
+    ready_to_close,
+    refusal_to_resume,
+)
 from faqnas_optuna.study.study import StoredStudy, create_study, load_stored, versions
 from faqnas_optuna.study.work import Evaluate, Lock, RunTrial, SearchProgress, WorkerAction
 from faqnas_optuna.study_file import differences
 from faqnas_optuna.training.reliability import Reliability
 
 logger = logging.getLogger(__name__)
+FURTHER = 4
+"""Number of further generations that messages suggest for a search that has reached a limit."""
 
 
 class Search(StoredStudy[SearchState]):
@@ -57,8 +68,7 @@ class Search(StoredStudy[SearchState]):
 
     @property
     def planned(self) -> int:
-        limits = self.config.search
-        return limits.population * limits.generations
+        return self.config.search.planned
 
     def damage(self, trial: FrozenTrial) -> str | None:
         # A running or failed trial has no result, only the attributes that its worker has stored so far.
@@ -83,31 +93,30 @@ class Search(StoredStudy[SearchState]):
                 population=self.config.search.population,
                 closed=state.closed,
             )
-            state.has_stopped = bool((ready or may_all_fail(state)) and self._decide(state, lock))
+            is_due = ready or has_all_trials(state.generation_sizes, self._limits(state)) or may_all_fail(state)
+            state.has_stopped = bool(is_due and self._decide(state, lock))
         if state.has_stopped:
             return WorkerAction.STOPPED
         return WorkerAction.RUNNING if self.wants_trials(state) else WorkerAction.FULL
 
     def wants_trials(self, state: SearchState) -> bool:
-        """Return whether some generation up to the limit is not full."""
-        full = state.full_generations
-        if full < self.config.search.generations:
-            return True
-        # The limit may have been raised since this process loaded the study.
-        description = self.metadata.description()
-        return description is None or full < description.config.search.generations
+        """Return whether the search needs further successful trials."""
+        return not is_complete(state.generation_sizes, self._limits(state))
 
     def next_trial(self, state: SearchState, *, lock: Lock, may_begin: Callable[[], bool]) -> Trial | None:
-        if not self.config.search.synchronous:
+        limits = self.config.search
+        if not limits.synchronous and limits.trials is None:
             return self._ask() if may_begin() else None
-        if not state.has_room:
+        if not self._has_room(state):
             return None
-        # In a synchronous search no generation gets more trials than the population, so workers begin trials one at a time.
+        # Workers begin trials one at a time, so that no generation of a synchronous search gets more trials than the
+        # population, and no search more than its limit of trials.
         with lock(self.study) as is_held, self.existing():
             full = state.full_generations
             state.refresh()
             # If a generation has become full since the last reading, it may have been the last one; `advance` decides.
-            if state.full_generations > full or not state.has_room or not may_begin():
+            is_undecided = limits.synchronous and state.full_generations > full
+            if is_undecided or not self._has_room(state) or not may_begin():
                 return None
             trial = self._ask()
             # Other workers must find the generation of this trial as soon as the lock is released.
@@ -115,7 +124,7 @@ class Search(StoredStudy[SearchState]):
                 store_trial(trial)
             if is_held():
                 return trial
-        # This worker was suspended, or the server was restarted. Other workers may have filled the generation since then.
+        # This worker was suspended, or the server was restarted. Other workers may have taken the room since then.
         backend(self.study).abandon(study_id_of(self.study), trial_id_of(trial), "its worker lost the lock of the study")
         return None
 
@@ -156,20 +165,27 @@ class Search(StoredStudy[SearchState]):
         }
         return study_status(state, own)
 
-    def check_resumable(self, *, generations: int | None = None) -> int:
+    def check_resumable(self, *, generations: int | None = None, trials: int | None = None) -> SearchConfig:
         closed = len(self.metadata.closed_generations())
-        limit = generations or self.config.search.generations
-        refusal = refusal_to_resume(closed=closed, limit=limit)
+        limits = self.config.search.with_limits(generations=generations, trials=trials)
+        sizes = read_state(self).generation_sizes
+        refusal = refusal_to_resume(closed=closed, sizes=sizes, limits=limits)
         if refusal:
-            command = f"resume {self.name} --generations {closed + 4}"
-            raise ConfigError(f"study {self.name!r} {refusal}: raise the limit with", command=command)
-        return limit
+            option = f"--generations {closed + FURTHER}"
+            if has_all_trials(sizes, limits):
+                option = f"--trials {sizes.total() + FURTHER * limits.population}"
+            raise ConfigError(f"study {self.name!r} {refusal}: raise the limit with", command=f"resume {self.name} {option}")
+        return limits
 
     def continuation(self) -> str:
         """Return the command that resumes the search, with a new limit if the old one is reached."""
         last_stop = self.metadata.stop()
-        is_used_up = last_stop is not None and last_stop.reason is StopReason.GENERATIONS
-        option = f" --generations {self.config.search.generations + 4}" if is_used_up else ""
+        limits = self.config.search
+        option = ""
+        if last_stop and last_stop.reason is StopReason.GENERATIONS:
+            option = f" --generations {limits.generations + FURTHER}"
+        elif last_stop and last_stop.reason is StopReason.TRIALS and limits.trials is not None:
+            option = f" --trials {limits.trials + FURTHER * limits.population}"
         return f"resume {self.name}{option}"
 
     def enqueue(self, circuit: Circuit) -> None:
@@ -194,13 +210,33 @@ class Search(StoredStudy[SearchState]):
         """
         lines = differences(self.config, config)
         if lines:
-            # The limit is the one setting that `resume` can change.
-            only_limit = [line.partition(":")[0] for line in lines] == ["search.generations"]
+            # The limits are the only settings that `resume` can change.
+            names = [line.partition(":")[0] for line in lines]
+            limits = {"search.trials": "--trials", "search.generations": "--generations"}
+            only_limits = limits.keys() >= set(names)
+            # A limit of trials comes with one of generations, but not the other way round.
+            option = next(option for name, option in limits.items() if not only_limits or name in names)
             raise StudyMismatchError(
                 f"study {self.name!r} exists with other settings: {'; '.join(lines)};"
-                " use the stored ones, or start another study with --study" + (", or run" if only_limit else ""),
-                command=f"resume {self.name} --generations N" if only_limit else None,
+                " use the stored ones, or start another study with --study" + (", or run" if only_limits else ""),
+                command=f"resume {self.name} {option} N" if only_limits else None,
             )
+
+    def _limits(self, state: SearchState) -> SearchConfig:
+        """Return the limits of the search."""
+        limits = self.config.search
+        if not is_complete(state.generation_sizes, limits):
+            return limits
+        # A limit that is reached may have been raised since this process loaded the study.
+        description = self.metadata.description()
+        return limits if description is None else description.config.search
+
+    def _has_room(self, state: SearchState) -> bool:
+        """Return whether a further trial may begin, by the trials as of the last reading."""
+        limits = self._limits(state)
+        if limits.trials is not None and state.generation_sizes.total() + len(state.running) >= limits.trials:
+            return False
+        return state.has_room or not limits.synchronous
 
     def _ask(self) -> Trial:
         """Begin a trial whose generation and genes follow from the trials as of the last reading."""

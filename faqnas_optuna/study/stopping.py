@@ -15,6 +15,7 @@ import numpy as np
 
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.study.pareto import linear_hypervolume, log_hypervolume, non_dominated
+from faqnas_optuna.wording import counted
 
 IMPROVEMENT = 1e-9
 """Minimum relative growth of a hypervolume that counts as an improvement; less is a rounding error."""
@@ -28,10 +29,14 @@ class StopReason(StrEnum):
 
     GENERATIONS = "generations"
     """All generations up to the limit are closed."""
+    TRIALS = "trials"
+    """The search has as many successful trials as its limit; the last generation may be incomplete."""
     STAGNATION = "stagnation"
     """The hypervolume has not grown for a number of generations, the patience."""
     REQUESTED = "requested"
     """A user has run `faqnas-optuna stop`."""
+    SECONDS = "seconds"
+    """The time limit of the command or call that runs the study is over."""
     CONFIRMED = "confirmed"
     """All trainings of a confirmation are complete."""
     RACED = "raced"
@@ -42,7 +47,14 @@ class StopReason(StrEnum):
     @property
     def state(self) -> str:
         """State of a study that has stopped for this reason: finished, stopped or failed."""
-        return {StopReason.REQUESTED: "stopped", StopReason.FAILURES: "failed"}.get(self, "finished")
+        if self is StopReason.FAILURES:
+            return "failed"
+        return "stopped" if self.is_temporary else "finished"
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the study would go on without the stop, so that a repeated command continues it."""
+        return self in (StopReason.REQUESTED, StopReason.SECONDS)
 
     def in_words(self, limits: SearchConfig) -> str:
         """Return the reason as the continuation of a sentence after a colon."""
@@ -52,7 +64,9 @@ class StopReason(StrEnum):
         return {
             StopReason.GENERATIONS: all_done,
             StopReason.STAGNATION: f"{patience} brought no improvement",
+            StopReason.TRIALS: "the only trial is done" if limits.trials == 1 else f"all {limits.trials} trials are done",
             StopReason.REQUESTED: "a user requested it",
+            StopReason.SECONDS: "its time limit is over",
             StopReason.CONFIRMED: "all trainings are done",
             StopReason.RACED: "the race is over",
             StopReason.FAILURES: f"{limits.population} trials failed in a row",
@@ -102,6 +116,8 @@ class Resumption:
     """User, host and process that resumed the study."""
     stop: Stop | None
     """Stop that the resumption ended; None if the study was running."""
+    successful: int | None = None
+    """Number of successful trials at that time; None in studies of earlier versions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +191,16 @@ def ready_to_close(sizes: Mapping[int, int], open_generations: Iterable[int], *,
     return range(closed, max(closed, int(end)))
 
 
+def has_all_trials(sizes: Mapping[int, int], limits: SearchConfig) -> bool:
+    """Return whether the generations have as many successful trials together as the limit of trials, if there is one."""
+    return limits.trials is not None and sum(sizes.values()) >= limits.trials
+
+
+def is_complete(sizes: Mapping[int, int], limits: SearchConfig) -> bool:
+    """Return whether a search needs no further successful trial."""
+    return full_generations(sizes, limits.population) >= limits.generations or has_all_trials(sizes, limits)
+
+
 def decide(facts: SearchFacts) -> Decision:
     """Decide which generations to close, and whether to stop the study after the last of them."""
     ready = ready_to_close(facts.sizes, facts.open_generations, population=facts.limits.population, closed=len(facts.closed))
@@ -187,6 +213,9 @@ def decide(facts: SearchFacts) -> Decision:
             break
         closed.append(_close(generation, facts))
         reason = _reason_to_stop(closed, facts)
+    # Of two limits that are reached together, the number of trials is the one that the user has set.
+    if reason in (None, StopReason.GENERATIONS) and has_all_trials(facts.sizes, facts.limits):
+        reason = StopReason.TRIALS
     if reason is None and all_fail(facts):
         reason = StopReason.FAILURES
     return Decision(close=tuple(closed[len(facts.closed) :]), stop=reason)
@@ -216,16 +245,19 @@ def stagnated(hypervolumes: Sequence[float], patience: int) -> bool:
     return hypervolumes[-1] <= hypervolumes[-1 - patience] * (1 + IMPROVEMENT)
 
 
-def refusal_to_resume(*, closed: int, limit: int) -> str | None:
+def refusal_to_resume(*, closed: int, sizes: Mapping[int, int], limits: SearchConfig) -> str | None:
     """Return why a study cannot be resumed, as the continuation of a sentence about it; None if it can.
 
     Args:
         closed: Number of closed generations.
-        limit: Maximum number of generations.
+        sizes: Number of successful trials of each generation.
+        limits: Limits after the resumption.
     """
-    if limit > closed:
+    if has_all_trials(sizes, limits):
+        return f"has {counted(sum(sizes.values()), 'successful trial')} and its limit is {limits.trials}"
+    if limits.generations > closed:
         return None
-    return f"has closed {closed} generations and its limit is {limit}"
+    return f"has closed {closed} generations and its limit is {limits.generations}"
 
 
 def _reason_to_stop(closed: Sequence[ClosedGeneration], facts: SearchFacts) -> StopReason | None:

@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from faqnas_optuna.config import StudyConfig, file_suffix
+from faqnas_optuna.config import SearchConfig, StudyConfig, file_suffix
 from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
@@ -118,14 +118,15 @@ class StoredStudy(ABC, Generic[State]):
         """Return the status of the study and its workers, as values for JSON."""
 
     @abstractmethod
-    def check_resumable(self, *, generations: int | None = None) -> int:
-        """Return the limit of generations of the study after a resumption.
+    def check_resumable(self, *, generations: int | None = None, trials: int | None = None) -> SearchConfig:
+        """Return the limits of the study after a resumption.
 
         Args:
-            generations: New limit; None for the stored one.
+            generations: New limit of generations; None for the stored one.
+            trials: New limit of successful trials; None for the stored one.
 
         Raises:
-            ConfigError: The limit leaves no generation to run.
+            ConfigError: The limits leave no trial to run.
         """
 
     @abstractmethod
@@ -157,9 +158,9 @@ class StoredStudy(ABC, Generic[State]):
         assert description is not None
         return replace(self, description=description)
 
-    def with_limit(self, generations: int) -> Self:
-        """Store a new limit of generations, and return the study with it. The caller holds the study lock."""
-        return replace(self, description=self.metadata.raise_limit(generations))
+    def with_limits(self, limits: SearchConfig) -> Self:
+        """Store new limits of generations and trials, and return the study with them. The caller holds the study lock."""
+        return replace(self, description=self.metadata.change_limits(limits))
 
     @contextmanager
     def existing(self) -> Iterator[None]:

@@ -59,8 +59,9 @@ def test_every_option_can_be_set_in_the_environment(name: str) -> None:
             files |= {("compare", "PLOT"), ("compare", "SIZE"), ("space", "OUT"), ("export", "OUT"), ("report", "OUT")}
             budgets = {(command, "EPOCHS") for command in ("confirm", "enumerate", "compare")}
             budgets |= {(command, "REPEATS") for command in ("confirm", "enumerate")}
-            # `compare` has variables of these names, and `pareto` refuses families in a search.
+            # `compare` and `confirm` have variables of these names, and `pareto` refuses families in a search.
             budgets |= {("race", "TRAININGS"), ("race", "SECONDS"), ("race", "BY"), ("pareto", "BY")}
+            budgets |= {(command, option) for command in ("start", "resume") for option in ("TRIALS", "SECONDS")}
             without = {("resume", "GENERATIONS"), ("worker", "LISTEN"), *budgets, *files}
             assert parameter.envvar == (None if (name, long) in without else f"FAQNAS_{long}")
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faqnas_optuna.config import DataConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import DataConfig, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation.plan import BASELINES
 from faqnas_optuna.hardware.devices import DEVICES
-from faqnas_optuna.page.commands import generation_limits, reproducing_commands, study_file
+from faqnas_optuna.page.commands import limits_of_runs, reproducing_commands, study_file
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import Resumption, Stop, StopReason
@@ -58,7 +58,16 @@ def resumption(reason: StopReason | None, *, generation: int, limit: int) -> Res
     ],
 )
 def test_each_resumption_has_its_limit(resumptions: list[Resumption], limits: list[int]) -> None:
-    assert generation_limits(12, resumptions) == limits
+    runs = limits_of_runs(SearchConfig(generations=12), resumptions)
+    assert [run.generations for run in runs] == limits and {run.trials for run in runs} == {None}
+
+
+def test_each_resumption_has_its_limit_of_trials() -> None:
+    """Repeat a search of 30 trials that was resumed for 50, ran out of time twice on the way, and was resumed for 70."""
+    out_of_time = resumption(StopReason.SECONDS, generation=1, limit=3)
+    first, second = (replace(resumption(StopReason.TRIALS, generation=1, limit=4), successful=count) for count in (30, 50))
+    runs = limits_of_runs(SearchConfig(trials=70), [out_of_time, first, out_of_time, second])
+    assert [(run.generations, run.trials) for run in runs] == [(4, 30), (4, 50), (4, 70)]
 
 
 def test_the_commands_of_a_race_have_its_budget(new_search: Callable[..., Search]) -> None:

@@ -16,8 +16,9 @@ from faqnas_optuna.reporting.stored_plots import store_plots
 from faqnas_optuna.storage.opening import open_storage
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
+from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import StoredStudy
-from tests.conftest import RunCli, cheap_values, run_trials, small_config
+from tests.conftest import RunCli, cheap_values, reason_of, run_trials, small_config
 
 
 def plots_of(study: StoredStudy[Any]) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def test_the_stored_plots_are_those_of_the_dashboard(search_of_eight: Search) ->
     assert [trace["x"] for trace in front["data"]] == [trace["x"] for trace in drawn["data"]]
     assert [trace["y"] for trace in front["data"]] == [trace["y"] for trace in drawn["data"]]
     assert front["layout"]["xaxis"] == {"type": "log", "title": {"text": "quantum FLOPs (forward pass of one sample)"}}
-    assert front["layout"]["title"] == {"text": "Front after 2 generations"}
+    assert front["layout"]["title"] == {"text": "Front after 8 trials"}
     generations = search_of_eight.metadata.closed_generations()
     assert hypervolume["data"][0]["x"] == [1, 2]
     assert hypervolume["data"][0]["y"] == [generation.hypervolume for generation in generations]
@@ -51,7 +52,19 @@ def test_plots_are_stored_once_for_each_state(search_of_eight: Search) -> None:
     closed(search_of_eight)
     # Nothing was closed since, so the state is not even read.
     store_plots(search_of_eight, lambda: pytest.fail("read the state"))
-    assert search_of_eight.metadata.plotted_extent() == 2
+    assert search_of_eight.metadata.plotted_extent() == 8
+
+
+def test_the_last_plots_have_the_trials_of_an_incomplete_generation(new_search: Callable[..., Search]) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, trials=6)))
+    for count in (4, 2):
+        run_trials(search, count, cheap_values)
+        plots = plots_of(closed(search))
+    assert reason_of(search) is StopReason.TRIALS
+    assert plots["faqnas-front"]["layout"]["title"] == {"text": "Front after 6 trials"}
+    assert plots["faqnas-hypervolume"]["data"][0]["x"] == [1]
+    drawn = {x for trace in plots["faqnas-front"]["data"] for x in trace["x"]}
+    assert drawn == {candidate.cost for candidate in read_state(search).candidates}
 
 
 def test_a_long_search_keeps_its_plots_small(new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch) -> None:

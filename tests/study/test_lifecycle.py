@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 import numpy as np
 import optuna
 import pytest
+from optuna.trial import TrialState
 
-from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.circuits.genome import GeneValue, Genome
 from faqnas_optuna.config import SearchConfig
+from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import study_lock
 from faqnas_optuna.study.lifecycle import author, resume, stop
 from faqnas_optuna.study.objective import suggest
@@ -18,7 +21,9 @@ from faqnas_optuna.study.search import Search, load
 from faqnas_optuna.study.state import read_state
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.work import WorkerAction
+from faqnas_optuna.workers.loop import StudyWorker
 from tests.conftest import cheap_values, reason_of, run_trials, small_config, successful
+from tests.support.studies import cheap
 
 
 def test_a_full_generation_is_closed_and_frozen(new_search: Callable[..., Search]) -> None:
@@ -187,3 +192,93 @@ def test_a_resumption_needs_generations_to_run(new_search: Callable[..., Search]
     assert first.stop is not None
     assert (first.stop.reason, second.stop, second.limit) == (StopReason.GENERATIONS, None, 4)
     assert datetime.fromisoformat(second.at).utcoffset() == timedelta(0)
+
+
+def finish(search: Search, iris: DataSplits, workers: int = 1) -> list[dict[str, GeneValue]]:
+    """Run a search with workers that take turns, and return the genomes of its successful trials."""
+    crew = [StudyWorker(search, iris, Signals(), evaluate=cheap) for _ in range(workers)]
+    while WorkerAction.STOPPED not in [worker.look() for worker in crew]:
+        for worker in crew:
+            worker.run_trial()
+    return [trial.params for trial in successful(search)]
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_search_stops_after_exactly_its_trials_and_is_continued(
+    new_search: Callable[..., Search], iris: DataSplits, synchronous: bool, workers: int
+) -> None:
+    """Raise the limit twice: after an incomplete generation, and after a complete one."""
+    limits = SearchConfig(population=4, patience=99, synchronous=synchronous, trials=6)
+    assert limits.generations == 2
+    search = new_search(small_config(search=limits))
+    for trials, generations in ((6, 2), (12, 3), (21, 6)):
+        if trials > 6:
+            search = resume(search, trials=trials)
+        assert search.config.search.generations == generations
+        genomes = finish(search, iris, workers)
+        assert (reason_of(search), len(genomes)) == (StopReason.TRIALS, trials)
+        assert len(search.metadata.closed_generations()) == trials // 4
+        status = search.status(read_state(search))
+        assert (status["state"], status["because"]) == ("finished", f"all {trials} trials are done")
+        assert (status["trials"]["running"], status["trials"]["waiting"]) == (0, 0)
+        assert search.progress(read_state(search)).planned == trials
+    uninterrupted = new_search(small_config(search=limits.with_limits(generations=None, trials=21)), "whole")
+    assert finish(uninterrupted, iris) == genomes
+    assert uninterrupted.metadata.closed_generations() == search.metadata.closed_generations()
+
+
+def test_a_resumption_needs_trials_to_run(new_search: Callable[..., Search], iris: DataSplits) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, trials=6)))
+    finish(search, iris)
+    assert search.continuation() == "resume iris --trials 22"
+    requests: tuple[dict[str, int], ...] = ({}, {"trials": 6}, {"trials": 3}, {"generations": 99})
+    for request in requests:
+        limit = request.get("trials", 6)
+        with pytest.raises(ConfigError, match=f"has 6 successful trials and its limit is {limit}: .* resume iris --trials 22"):
+            resume(search, **request)
+    resume(search, trials=9)
+    (resumption,) = search.metadata.resumptions()
+    assert (resumption.generation, resumption.successful, resumption.limit) == (1, 6, 3)
+
+
+def test_a_worker_notices_that_the_limit_of_trials_was_raised(new_search: Callable[..., Search], iris: DataSplits) -> None:
+    search = new_search(small_config(search=SearchConfig(population=4, patience=99, trials=6)))
+    worker = StudyWorker(search, iris, Signals(), evaluate=cheap)
+    for _ in range(5):
+        worker.look()
+        worker.run_trial()
+    resume(search, trials=9)
+    while worker.look() is not WorkerAction.STOPPED:
+        worker.run_trial()
+    assert len(successful(search)) == 9
+
+
+def test_no_trial_begins_beyond_the_limit(new_search: Callable[..., Search], iris: DataSplits) -> None:
+    """Let two workers begin the last trial at once: both have read the study before either begins."""
+    search = new_search(small_config(search=SearchConfig(population=4, patience=99, trials=6)))
+    one, other = (StudyWorker(search, iris, Signals(), evaluate=cheap) for _ in range(2))
+    for _ in range(5):
+        one.look()
+        one.run_trial()
+    assert [worker.look() for worker in (one, other)] == [WorkerAction.RUNNING] * 2
+    running = search.next_trial(one.state, lock=study_lock, may_begin=lambda: True)  # type: ignore[arg-type]
+    assert running is not None
+    assert not other.run_trial()
+    # The trial of the first worker fails, so that the search needs another one.
+    search.study.tell(running, state=TrialState.FAIL)
+    assert other.look() is WorkerAction.RUNNING
+    assert other.run_trial() and other.look() is WorkerAction.STOPPED
+    assert (len(successful(search)), reason_of(search)) == (6, StopReason.TRIALS)
+
+
+def test_a_time_limit_does_not_restart_the_patience(new_search: Callable[..., Search]) -> None:
+    """Stop a search by a time limit before every trial: it ends after as many trials as without."""
+    search = new_search(small_config(search=SearchConfig(population=4, generations=50)))
+    values = worse_and_worse()
+    while reason_of(search) is not StopReason.STAGNATION:
+        stop(search, StopReason.SECONDS)
+        search = resume(search)
+        run_trials(search, 1, values)
+        search.advance(read_state(search))
+    assert len(successful(search)) == 12 and len(search.metadata.resumptions()) == 12

@@ -54,7 +54,7 @@ def test_a_description_is_read_as_it_was_written(metadata: StudyMetadata) -> Non
 
 def test_a_new_limit_changes_nothing_else(metadata: StudyMetadata) -> None:
     metadata.describe(description())
-    changed = metadata.raise_limit(99)
+    changed = metadata.change_limits(description().config.search.with_limits(generations=99, trials=None))
     assert metadata.description() == changed
     assert changed.config.search.generations == 99
     restored = changed.config.search.model_copy(update={"generations": description().config.search.generations})

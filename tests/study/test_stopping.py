@@ -23,6 +23,7 @@ from faqnas_optuna.study.stopping import (
     all_fail,
     decide,
     full_generations,
+    is_complete,
     ready_to_close,
     refusal_to_resume,
     stagnated,
@@ -240,7 +241,64 @@ def test_a_study_fails_if_all_who_work_on_it_fail(failing: str, running: Sequenc
     assert decide(now).stop is (StopReason.FAILURES if expected else None)
 
 
+def limited(*, generations: int = 9, trials: int | None = None) -> SearchConfig:
+    return SearchConfig(population=2, generations=generations, trials=trials)
+
+
 def test_a_resumption_needs_generations_to_run() -> None:
-    assert refusal_to_resume(closed=2, limit=3) is None
+    assert refusal_to_resume(closed=2, sizes={}, limits=limited(generations=3)) is None
     for limit in (1, 2):
-        assert refusal_to_resume(closed=2, limit=limit) == f"has closed 2 generations and its limit is {limit}"
+        refusal = refusal_to_resume(closed=2, sizes={}, limits=limited(generations=limit))
+        assert refusal == f"has closed 2 generations and its limit is {limit}"
+
+
+def test_a_resumption_needs_trials_to_run() -> None:
+    sizes = {0: 2, 1: 3}
+    assert refusal_to_resume(closed=2, sizes=sizes, limits=limited(trials=6)) is None
+    for limit in (4, 5):
+        refusal = refusal_to_resume(closed=2, sizes=sizes, limits=limited(trials=limit))
+        assert refusal == f"has 5 successful trials and its limit is {limit}"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limits", "expected"),
+    [
+        ({0: 2, 1: 1}, limited(trials=4), False),
+        ({0: 2, 1: 2}, limited(trials=4), True),
+        ({0: 2, 1: 1}, limited(trials=3), True),
+        ({0: 2, 1: 1}, limited(generations=2), False),
+        ({0: 2, 1: 2}, limited(generations=2), True),
+        ({0: 2, 1: 2}, limited(generations=2, trials=9), True),
+        ({}, limited(trials=1), False),
+    ],
+)
+def test_a_search_is_complete_at_its_first_limit(sizes: dict[int, int], limits: SearchConfig, expected: bool) -> None:
+    assert is_complete(sizes, limits) is expected
+
+
+def test_a_limit_of_trials_may_leave_a_generation_open() -> None:
+    circuits = {0: {"a": (1.0, 0.5), "b": (2.0, 0.4)}, 1: {"c": (3.0, 0.3)}}
+    facts = replace(NOTHING, limits=limited(trials=3), circuits=circuits, sizes={0: 2, 1: 1})
+    decision = decide(facts)
+    assert ([closed.generation for closed in decision.close], decision.stop) == ([0], StopReason.TRIALS)
+
+
+@given(studies(), st.randoms(use_true_random=False))
+def test_a_limit_of_trials_does_not_depend_on_the_order_of_reports(
+    study: tuple[list[Report], SearchConfig], chance: random.Random
+) -> None:
+    """Workers begin no trial beyond the limit, so none is running, perhaps to fail, when the limit is reached."""
+    reports = [report for report in study[0] if report.point]
+    limits = study[1].model_copy(update={"trials": len(reports), "generations": 9})
+    expected = course(reports, [True] * len(reports), limits)
+    assert expected[1] in (StopReason.TRIALS, StopReason.STAGNATION)
+    shuffled = chance.sample(reports, len(reports))
+    assert course(shuffled, [chance.random() < 0.5 for _ in reports], limits) == expected
+
+
+def test_of_limits_that_are_reached_together_the_trials_are_named() -> None:
+    done = replace(NOTHING, limits=limited(generations=2, trials=4), closed=closed_generations(0.1, 0.2), sizes={0: 2, 1: 2})
+    assert decide(done).stop is StopReason.TRIALS
+    # Stagnation is the reason that depends on the results, which the number of trials must not hide.
+    stagnant = replace(done, limits=limited(generations=9, trials=6), closed=closed_generations(0.5, 0.5, 0.5))
+    assert decide(replace(stagnant, sizes={0: 2, 1: 2, 2: 2})).stop is StopReason.STAGNATION

@@ -104,7 +104,7 @@ def test_each_closed_generation_stores_the_plots_once(
             worker.run_trial()
     for worker in workers:
         worker.look()
-    assert extents == [1, 2, 3]
+    assert extents == [4, 8, 12]
 
 
 @pytest.mark.parametrize("has_stopped", [True, False])
@@ -117,7 +117,7 @@ def test_plots_that_a_killed_worker_did_not_store_are_stored_by_the_next(
     search.advance(read_state(search))
     assert (bool(search.metadata.stop()), search.metadata.plotted_extent()) == (has_stopped, 0)
     StudyWorker(search, iris, Signals(), evaluate=cheap).look()
-    assert search.metadata.plotted_extent() == 2
+    assert search.metadata.plotted_extent() == 8
 
 
 def test_plots_wait_for_a_database_that_is_away(
@@ -136,7 +136,7 @@ def test_plots_wait_for_a_database_that_is_away(
 
     monkeypatch.setattr(StudyMetadata, "store_plots", fail_first)
     assert StudyWorker(search, iris, Signals(), evaluate=cheap).look() is WorkerAction.RUNNING
-    assert attempts == [1, 1] and search.metadata.plotted_extent() == 1
+    assert attempts == [4, 4] and search.metadata.plotted_extent() == 4
 
 
 @pytest.mark.parametrize("other_succeeds", [True, False])
