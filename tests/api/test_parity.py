@@ -61,6 +61,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"workers": 0}, "workers must be from 1 to 1024; it is 0"),
     ({"grace_s": 1}, "grace_s must be at least 2; it is 1"),
     ({"database_timeout_s": 0}, "database_timeout_s must be at least 2; it is 0"),
+    ({"detach": True, "seconds": 3}, "detach starts no workers but seconds limits their time; leave one of them out"),
+    ({"seconds": 0}, "seconds must be greater than 0; it is 0"),
     ({"detach": True, "dask": "tcp://127.0.0.1:1"}, "detach starts no workers but dask says where to run them"),
     ({"dask": "nowhere"}, "--dask nowhere: this is neither an existing scheduler file nor an address of the form"),
     ({"config": "absent.toml"}, "absent.toml: cannot read the study file"),
@@ -104,6 +106,34 @@ def test_a_detached_study_waits_until_it_is_resumed(storage_url: str) -> None:
         study.resume()
     study.resume(generations=3)
     assert study.config.search.generations == 3 and len(study.optuna.trials) == 12
+
+
+def test_a_search_has_a_limit_of_trials(storage_url: str) -> None:
+    study = search("iris", storage=storage_url, population=4, trials=6, epochs=1, patience=9)
+    assert (study.status()["because"], len(study.optuna.trials)) == ("all 6 trials are done", 6)
+    study.resume(trials=9)
+    assert (study.config.search.trials, study.config.search.generations, len(study.optuna.trials)) == (9, 3, 9)
+    with pytest.raises(ConfigError, match="trials must be from 1 to 200000; it is 0"):
+        study.resume(trials=0)
+
+
+@pytest.mark.slow
+def test_a_call_has_a_time_limit(storage_url: str) -> None:
+    endless = {**SMALL, "generations": 9999, "patience": 9999}
+    counts = [0]
+    for _ in range(2):
+        study = search("iris", storage=storage_url, seconds=0.5, **endless)
+        assert study.status()["state"] == "stopped"
+        counts.append(len(study.trials))
+    study.resume(seconds=0.5)
+    counts.append(len(study.trials))
+    assert reason_of(study._search) is StopReason.SECONDS and counts == sorted(set(counts))
+
+
+@pytest.mark.parametrize("seconds", [0, -1.5, float("nan")])
+def test_a_time_limit_is_above_zero(study: Study, seconds: float) -> None:
+    with pytest.raises(ConfigError, match=f"seconds must be greater than 0; it is {seconds}"):
+        study.resume(seconds=seconds)
 
 
 def test_a_study_is_stopped(study: Study) -> None:

@@ -171,6 +171,9 @@ def test_others_commands_know_a_confirmation(stored: Cli, confirmed: Confirmatio
     code, out, err = stored("resume", "iris.confirm", "--generations", "3")
     assert (code, out) == (2, "")
     assert err == "Error: study 'iris.confirm' is a confirmation, which has no generations; leave out --generations\n"
+    code, out, err = stored("resume", "iris.confirm", "--trials", "3")
+    assert (code, out) == (2, "")
+    assert err == "Error: study 'iris.confirm' is a confirmation, which needs all its trainings; leave out --trials\n"
     code, out, err = stored("start", "iris", "--study", "iris.confirm", "--epochs", "2", "--repeats", "3")
     assert (code, out) == (3, "")
     assert err == "Error: study 'iris.confirm' is a confirmation, not a search; choose another name with --study\n"

@@ -86,6 +86,25 @@ def test_a_dry_run_trains_and_creates_nothing(cli_here: Cli, tmp_path: Path) -> 
     assert not list(tmp_path.glob("*.db"))
 
 
+@pytest.mark.slow
+def test_a_search_may_end_within_a_generation(cli_here: Cli, tmp_path: Path) -> None:
+    """Limit searches by trials, and pick circuits by their cost and their score."""
+    rules = ["best-under:1000000", "at-least:0.1"]
+    confirm = {"picks": rules, "epochs": 2, "repeats": 2, "baselines": []}
+    settings = {"search": {"population": 4, "trials": 6}, "methods": {"faqnas": {}}, "datasets": ["iris"], "splits": 1}
+    write_small(tmp_path, confirm=confirm, **settings)
+    assert re.search(r"^iris +faqnas +1 +6 ", cli_here("experiment", "small.toml", "--dry-run")[1], re.MULTILINE)
+    code, out, err = cli_here("experiment", "small.toml", "--json")
+    assert code == 0, err
+    assert [row["pick"] for row in json.loads(out)["rows"]] == rules
+    code, again, err = cli_here("experiment", "small.toml", "--json")
+    assert code == 0 and json.loads(again)["rows"] == json.loads(out)["rows"] and "trial" not in err
+    # A rule that no circuit satisfies names the study.
+    write_small(tmp_path, confirm=confirm | {"picks": ["best-under:1"]}, **settings)
+    code, out, err = cli_here("experiment", "small.toml")
+    assert code == 2 and not out and "study 'small.iris.faqnas.split0.seed0': best-under:1: the cheapest circuit" in err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

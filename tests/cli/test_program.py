@@ -207,6 +207,11 @@ def test_a_study_with_other_settings_is_refused(stored: Cli) -> None:
         ),
         (["worker", "irs"], 2, "no study 'irs'"),
         (["resume", "iris", "--generations", "0"], 2, "--generations"),
+        (["resume", "iris", "--trials", "0"], 2, "--trials"),
+        (["resume", "iris", "--trials", "8"], 2, "has 8 successful trials and its limit is 8: raise the limit with"),
+        (["resume", "iris", "--seconds", "0"], 2, "--seconds"),
+        (["start", "wine", "--trials", "1,000"], 2, "'1,000' is not a valid integer range"),
+        (["start", "wine", "--seconds", "3", "--detach"], 2, "--detach starts no workers but --seconds limits their time"),
     ],
 )
 def test_wrong_names_are_one_line(stored: Cli, arguments: list[str], code: int, message: str) -> None:

@@ -136,6 +136,19 @@ def test_both_workers_of_a_cluster_run_trials_of_one_study(
     assert idle(scheduler)
 
 
+def test_a_time_limit_stops_a_study_on_a_cluster(run_forked: RunCli, scheduler: str, storage_url: str) -> None:
+    command = ("start", *ENDLESS, "--dask", scheduler, "--workers", "2", "--seconds", "1", "--json")
+    trials = []
+    for _ in range(2):
+        stopped = run_forked(*command, trains=False)
+        assert stopped.returncode == 0, stopped.stderr
+        document = json.loads(stopped.stdout)
+        assert (document["state"], document["because"]) == ("stopped", "its time limit is over")
+        trials.append(document["trials"])
+    assert 0 < trials[0] < trials[1] == len(successful(load(open_storage(storage_url), "iris")))
+    assert idle(scheduler)
+
+
 def test_a_cluster_runs_a_study_to_its_end(run_forked: RunCli, scheduler: str, storage_url: str) -> None:
     command = ("start", *ENDLESS, "--generations", "3", "--dask", scheduler, "--workers", "2", "--json")
     finished = run_forked(*command, trains=False)
