@@ -34,9 +34,9 @@ def store_plots(study: StoredStudy[Any], read: Callable[[], StudyState]) -> None
     race = study.description.race
     generations = [] if race else metadata.timed_generations()
     extent = race.trainings if race else sum(closed.trials for closed, _ in generations)
-    stop = metadata.stop()
+    # Read only where it matters: the last generation of a search with a limit of trials may never be closed.
+    stop = metadata.stop() if study.config.search.trials else None
     if stop and stop.reason is StopReason.TRIALS:
-        # The last generation may never be closed.
         extent = study.planned
     if metadata.plotted_extent() == extent:
         return

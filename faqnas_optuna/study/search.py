@@ -44,6 +44,7 @@ from faqnas_optuna.study_file import differences
 from faqnas_optuna.training.reliability import Reliability
 
 logger = logging.getLogger(__name__)
+
 FURTHER = 4
 """Number of further generations that messages suggest for a search that has reached a limit."""
 

@@ -85,7 +85,7 @@ def test_files_are_named_without_their_directories(tmp_path: Path) -> None:
         ({"methods": {}}, "methods: "),
         ({"methods": {"a": {"searcher": "nsga4"}}}, "method a: there is no searcher 'nsga4': did you mean 'nsga"),
         ({"methods": {"a": {"searcher": "gp"}}}, "searcher 'gp' runs in compare only; use race, or one of nsga2"),
-        ({"methods": {"a": {"trainings": 100}}}, "trainings is a setting of races; limit the search by search.generations"),
+        ({"methods": {"a": {"trainings": 100}}}, "trainings is a setting of races; limit searches by search.trials"),
         ({"methods": {"a": {"searcher": "race:3"}}}, "a race decides itself how often"),
         ({"methods": {"r": {"searcher": "race"}}, "training": {"repeats": 2}}, "a race decides itself how often"),
         ({"methods": {"a": {"search": {"populaton": 8}}}}, "iris, a: unknown setting 'search.populaton': did you mean"),
