@@ -17,6 +17,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
             "blocks",
             "genome",
             "effective",
+            "functions",
             "elementary",
             "openqasm",
             "pennylane_circuit",

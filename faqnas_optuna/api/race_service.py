@@ -15,7 +15,9 @@ from optuna.storages import BaseStorage
 from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.running import Execution, Hooks, open_patiently, waiting
 from faqnas_optuna.api.settings import check_range
-from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.circuits.effective import effective_circuit
+from faqnas_optuna.circuits.functions import function_of
+from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.confirmation.opening import load_search
 from faqnas_optuna.data.splits import DataSplits
@@ -337,9 +339,12 @@ def _plan(
     settings = study.race if study else request
     among = settings.among
     sample = settings.sample
+    represent: Callable[[Circuit], Circuit] = function_of
     genomes: Iterable[Genome]
     if candidates:
-        # A race keeps its circuits, even if they are those of a search that has changed since.
+        # A race keeps its circuits, even if they are those of a search that has changed since. Earlier versions raced each
+        # effective circuit.
+        represent = effective_circuit
         genomes = (candidate.genome for candidate in candidates)
     elif among is not None:
         if storage is None:
@@ -349,7 +354,7 @@ def _plan(
         genomes = sample_genomes(config.space, sample, np.random.default_rng(config.seed))
     else:
         genomes = genomes_of(config.space)
-    return RacePlan.of(config, splits, genomes, resplit=settings.resplit)
+    return RacePlan.of(config, splits, genomes, resplit=settings.resplit, represent=represent)
 
 
 def _genomes_of_search(search: Search, config: StudyConfig, splits: DataSplits) -> list[Genome]:

@@ -7,7 +7,7 @@ from faqnas_optuna.circuits.genome import EVERY_GENE
 from faqnas_optuna.cli.console import is_moving_terminal, make_console
 from faqnas_optuna.config import Score
 from faqnas_optuna.escaping import on_one_line
-from faqnas_optuna.reporting.report import Block, Line, majority_line
+from faqnas_optuna.reporting.report import NO_EFFECT, Block, Line, majority_line
 from faqnas_optuna.reporting.study_tables import columns_table, hardware_table, study_fields
 from faqnas_optuna.reporting.text_tables import TextTable, in_blocks
 from faqnas_optuna.wording import MISSING, counted, number_text
@@ -21,7 +21,7 @@ def print_trial(document: Mapping[str, Any]) -> None:
     """Print a `trial_document`: a line for each value, genes last, and the drawing."""
     from faqnas_optuna.reporting.columns import BY_NAME
 
-    hidden = ("schema_version", "score", "genome", "drawing", "circuit", "canonical", "effective", "hardware")
+    hidden = ("schema_version", "score", "genome", "drawing", "circuit", "canonical", "effective", "function", "hardware")
     fields = {name: value for name, value in document.items() if name not in hidden}
     if "genome" in document:
         effective = document["effective"]
@@ -32,6 +32,12 @@ def print_trial(document: Mapping[str, Any]) -> None:
             fields["cheapest"] = effective["cheapest"]
             if effective["cheapest_flops"] is not None:
                 fields["cheapest"] += f" at {effective['cheapest_flops']:,} quantum FLOPs"
+        function = document["function"]
+        if function["circuit"] not in (document["circuit"], effective["circuit"]):
+            fields["function"] = function["summary"]
+        # Without effective entanglers, the value of "has no" says so already.
+        if not function["is_entangled"] and "entangler" not in str(effective["lacks"]):
+            fields["entangled"] = f"no: {NO_EFFECT}"
         fields |= {"genome": "as suggested"} | document["genome"]
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in fields}
     labels |= {name: column.label for name, column in BY_NAME.items() if name in fields}
@@ -54,6 +60,8 @@ LABELS = {
     "inert": "  inert",
     "lacks": "  has no",
     "cheapest": "  cheapest equivalent",
+    "function": "  computes the same as",
+    "entangled": "  entangled",
     **{gene: f"  {gene.replace('_', ' ')}" for gene in EVERY_GENE},
 }
 """Labels of a trial's values that are neither costs nor scores."""

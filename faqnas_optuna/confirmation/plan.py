@@ -214,7 +214,7 @@ def finalists_of(
 def _models(candidate: Candidate) -> list[Model]:
     """Return `Model.CIRCUIT` and the controls whose networks differ from the circuit's."""
     equal_controls = set()
-    if not candidate.effective_gates.is_entangled:
+    if not candidate.is_entangled:
         equal_controls.add(Model.SEPARABLE)
         if not candidate.effective_gates.effective_angles:
             equal_controls.add(Model.EMBEDDING)

@@ -25,6 +25,7 @@ from faqnas_optuna.dashboard.watching import ConfirmationView, FrontsView, Overv
 from faqnas_optuna.reporting.columns import DEVICE, FLOPS, NETWORK, SCORES, Output, columns
 from faqnas_optuna.reporting.documents import to_the_minute
 from faqnas_optuna.reporting.front_plot import ConfirmedError
+from faqnas_optuna.reporting.search_report import front_remarks
 from faqnas_optuna.wording import MISSING, counted, interval_text, number_text
 
 STUDY_EVERY_S = 3
@@ -218,7 +219,9 @@ def _front_table(view: StudyView, root: str) -> Html:
         )
         for candidate in view.front
     ]
-    return table(headings, rows, numeric=range(len(headings) - 1))
+    remarks = " ".join(front_remarks(view.front, study))
+    paragraph = Html(f"<p>{escape(remarks)}</p>" if remarks else "")
+    return joined([table(headings, rows, numeric=range(len(headings) - 1)), paragraph])
 
 
 def _confirmed_cells(confirmed: ConfirmedError | None) -> tuple[str, str]:

@@ -1,6 +1,6 @@
-"""Circuits of a race: each effective circuit once, at its lowest cost."""
+"""Circuits of a race: one for each function, at its lowest cost."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from faqnas_optuna.circuits.effective import effective_circuit
+from faqnas_optuna.circuits.functions import function_of
 from faqnas_optuna.circuits.genome import ROTATION_GENES, Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -22,7 +23,7 @@ from faqnas_optuna.training.values import Costs
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Effective circuit in a race, with the cheapest circuit of the space that computes the same."""
+    """Effective circuit in a race, with the cheapest circuit of the race that computes the same."""
 
     genome: Genome
     """Genome of the cheapest circuit."""
@@ -46,14 +47,26 @@ class RacePlan:
     """True if each training has a new split of the samples outside the test part."""
 
     @classmethod
-    def of(cls, config: StudyConfig, splits: DataSplits, genomes: Iterable[Genome], *, resplit: bool = False) -> "RacePlan":
-        """Return the plan of a race between the circuits of some genomes."""
+    def of(
+        cls,
+        config: StudyConfig,
+        splits: DataSplits,
+        genomes: Iterable[Genome],
+        *,
+        resplit: bool = False,
+        represent: Callable[[Circuit], Circuit] = function_of,
+    ) -> "RacePlan":
+        """Return the plan of a race between the circuits of some genomes.
+
+        Args:
+            represent: Function that returns equal values for circuits of which only the cheapest is raced.
+        """
         cheapest: dict[Circuit, Entry] = {}
         for genome in genomes:
             entry = _entry(genome, config, splits)
-            rival = cheapest.get(entry.effective)
-            if rival is None or _order(entry) < _order(rival):
-                cheapest[entry.effective] = entry
+            key = represent(genome.circuit)
+            if key not in cheapest or _order(entry) < _order(cheapest[key]):
+                cheapest[key] = entry
         entries = tuple(sorted(cheapest.values(), key=_order))
         return cls(config=config, entries=entries, resplit=resplit)
 
@@ -110,7 +123,7 @@ def genomes_of(space: SpaceConfig) -> Iterator[Genome]:
 
 
 def sample_genomes(space: SpaceConfig, count: int, generator: np.random.Generator) -> list[Genome]:
-    """Draw genomes of different effective circuits at random.
+    """Draw genomes of different functions at random.
 
     Raises:
         ConfigError: The space has hardly more circuits than `count`.
@@ -123,7 +136,7 @@ def sample_genomes(space: SpaceConfig, count: int, generator: np.random.Generato
             return list(drawn.values())
         params = {gene: choices[generator.integers(len(choices))] for gene, choices in genes.items()}
         genome = Genome.from_params(_inactive(space) | params)
-        drawn.setdefault(effective_circuit(genome.circuit), genome)
+        drawn.setdefault(function_of(genome.circuit), genome)
     raise ConfigError(f"--sample {count} is too close to the number of circuits of the space; leave it out to race all of them")
 
 

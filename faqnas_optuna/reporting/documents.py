@@ -12,6 +12,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveGates, effective_circuit
+from faqnas_optuna.circuits.functions import function_of, is_entangled
 from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import Score, is_file
 from faqnas_optuna.data.named import recipe_of
@@ -265,7 +266,7 @@ def front_csv(document: Mapping[str, Any]) -> str:
 
 def _csv_row(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the cells of an entry of the front, without its genes."""
-    nested = ("genome", "canonical", "effective", *(f"val_{score.key}_interval" for score in Score))
+    nested = ("genome", "canonical", "effective", "function", *(f"val_{score.key}_interval" for score in Score))
     # The accuracy stays among the plain values; the balanced accuracy follows at the end, with the intervals.
     row = {name: value for name, value in entry.items() if name not in (*nested, "val_balanced_accuracy")}
     for name in (f"val_{score.key}" for score in Score):
@@ -275,7 +276,8 @@ def _csv_row(entry: Mapping[str, Any]) -> dict[str, Any]:
     row["summary"] = canonical_form["summary"]
     row["canonical_topology"] = canonical_form["topology"]
     row["canonical_rotations"] = " ".join(canonical_form["rotations"])
-    return row | {name: entry["effective"][name] for name in ("inert", "cheapest", "cheapest_flops")}
+    row |= {name: entry["effective"][name] for name in ("inert", "cheapest", "cheapest_flops")}
+    return row | {"function": entry["function"]["summary"], "is_entangled": entry["function"]["is_entangled"]}
 
 
 def _front_entry(candidate: Candidate, study: Description) -> dict[str, Any]:
@@ -303,7 +305,7 @@ def hardware_document(circuit: Circuit, own: Device | None) -> list[dict[str, An
 
 
 def _circuit(genome: Genome, cheapest_flops: int | None) -> dict[str, Any]:
-    """Return a genome with its canonical and its effective circuit.
+    """Return a genome with its canonical and its effective circuit, and its function.
 
     Args:
         cheapest_flops: Quantum FLOPs of the effective circuit; None for a trial without a result.
@@ -311,6 +313,7 @@ def _circuit(genome: Genome, cheapest_flops: int | None) -> dict[str, Any]:
     circuit = genome.circuit
     gates = EffectiveGates(circuit=circuit)
     effective = effective_circuit(circuit)
+    function = function_of(circuit)
     return {
         "genome": genome.to_params(),
         "canonical": canonical(circuit),
@@ -323,6 +326,11 @@ def _circuit(genome: Genome, cheapest_flops: int | None) -> dict[str, Any]:
             "cheapest": str(effective),
             "cheapest_flops": cheapest_flops,
             "circuit": effective.digest,
+        },
+        "function": {
+            "circuit": function.digest,
+            "summary": str(function),
+            "is_entangled": is_entangled(circuit),
         },
     }
 

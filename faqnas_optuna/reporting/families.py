@@ -35,13 +35,12 @@ class Trait(StrEnum):
 
     def of(self, candidate: Candidate) -> str:
         """Return the family of a circuit."""
-        gates = candidate.effective_gates
         match self:
             case Trait.ENTANGLED:
-                return "entangled" if gates.is_entangled else "not entangled"
+                return "entangled" if candidate.is_entangled else "not entangled"
             case Trait.ENTANGLER:
-                # Circuits that are not entangled have inert entanglers only.
-                return str(candidate.genome.entangler) if gates.is_entangled else "none"
+                # The entanglers of other circuits have no effect, so that their kind does not matter.
+                return str(candidate.genome.entangler) if candidate.is_entangled else "none"
             case _:
                 return str(getattr(candidate.genome, self))
 

@@ -66,6 +66,8 @@ def _entry(candidate: Candidate, study: Description) -> dict[str, Any]:
         "summary": str(circuit),
         "cheapest": str(effective),
         "cheapest_flops": candidate.costs.cheapest_flops(study.config),
+        "function": str(candidate.function),
+        "is_entangled": candidate.is_entangled,
         # Users see generations counted from 1; the sampler counts from 0. Times and workers are in listings of trials alone, so
         # that the frames of equal searches are equal.
         "generation": _number(None if candidate.generation is None else candidate.generation + 1),

@@ -69,7 +69,7 @@ class Mark(StrEnum):
         """Return the mark of a circuit."""
         # A circuit that lacks a kind of gate usually has inert ones too: the stronger statement comes first.
         gates = candidate.effective_gates
-        if gates.lacks:
+        if not candidate.is_entangled or not gates.effective_angles:
             return cls.LACKING
         return cls.INERT if gates.inert else cls.EFFECTIVE
 
@@ -247,7 +247,7 @@ class FrontPlot:
             return None
         if mark is Mark.LACKING:
             # The legend names only what circuits of this front lack.
-            entangled = all(candidate.effective_gates.is_entangled for candidate in circuits)
+            entangled = all(candidate.is_entangled for candidate in circuits)
             rotated = all(candidate.effective_gates.effective_angles for candidate in circuits)
             return " or ".join(["no effective entangler"] * (not entangled) + ["no effective rotation"] * (not rotated))
         return str(mark)

@@ -7,8 +7,9 @@ from typing import Any
 from faqnas_optuna.config import Score
 from faqnas_optuna.reporting.text_tables import TextTable
 
-# One wording for the terminal and for LaTeX.
+# One wording for the terminal, web pages and LaTeX.
 BRACKETS = "Gates in brackets do not affect any measurement."
+NO_EFFECT = "together, its entanglers have no effect"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Report of a search: its front, how the search ended, and useful next commands."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.reporting.advice import advice
 from faqnas_optuna.reporting.columns import CandidateColumn, Output, columns
 from faqnas_optuna.reporting.documents import start_document, to_the_minute
-from faqnas_optuna.reporting.report import BRACKETS, Block, Line, Report, majority_line
+from faqnas_optuna.reporting.report import BRACKETS, NO_EFFECT, Block, Line, Report, majority_line
 from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.records import Candidate
@@ -59,31 +60,49 @@ def front_blocks(
     """
     table_columns = [*columns(Output.TABLE, study), *more]
     table = TextTable(names=["trial"], numbers=[column.heading_in(study) for column in table_columns], last="circuit")
-    remarks: list[str] = []
-    for candidate in front:
-        remarks += _remarks(candidate, study)
+    circuits = list(front)
+    for candidate in circuits:
         cells = [column.text(column.read(candidate, study)) for column in table_columns]
         table.rows.append((str(candidate.trial), *cells, str(candidate.effective_gates)))
     yield table
-    # Brackets around inert gates are explained only if the table has some.
-    if any("[" in row[-1] for row in table.rows):
-        remarks.insert(0, BRACKETS)
+    remarks = " ".join(front_remarks(circuits, study))
     if remarks:
-        yield " ".join(remarks)
+        yield remarks
     if study.majority_score is not None:
         yield majority_line(study.majority_score, study.config.score, "validation")
     if pick:
         yield f"Picked by {pick['rule']}: {pick['why']}."
 
 
+def front_remarks(front: Sequence[Candidate], study: Description) -> Iterator[str]:
+    """Yield remarks on circuits: gates without effect, and circuits that compute the same function."""
+    # Brackets around inert gates are explained only if there are some.
+    if any(candidate.effective_gates.inert for candidate in front):
+        yield BRACKETS
+    for candidate in front:
+        yield from _remarks(candidate, study)
+    trials_of = defaultdict(list)
+    for candidate in front:
+        trials_of[candidate.function].append(str(candidate.trial))
+    for trials in trials_of.values():
+        if len(trials) > 1:
+            yield f"Trials {', '.join(trials)} compute the same: only the random seed makes their scores differ."
+
+
 def _remarks(candidate: Candidate, study: Description) -> Iterator[str]:
-    """Yield which gates a circuit lacks, and an effective circuit that costs less."""
-    if candidate.effective_gates.lacks:
-        yield f"Trial {candidate.trial} has no {candidate.effective_gates.lacks}."
+    """Yield which gates a circuit lacks, and a circuit that computes the same."""
+    gates = candidate.effective_gates
+    if gates.lacks:
+        yield f"Trial {candidate.trial} has no {gates.lacks}."
+    if gates.is_entangled and not candidate.is_entangled:
+        yield f"Trial {candidate.trial} is not entangled: {NO_EFFECT}."
+    effective = effective_circuit(candidate.genome.circuit)
+    if candidate.function != effective:
+        yield f"{candidate.function} computes the same as trial {candidate.trial}."
+        return
     flops = candidate.costs.cheapest_flops(study.config)
     # The cost on a device counts effective gates alone, so there the effective circuit is never cheaper.
     if study.config.device is None and flops < candidate.quantum_flops:
-        effective = effective_circuit(candidate.genome.circuit)
         yield f"{effective} computes the same as trial {candidate.trial} for {flops:,} quantum FLOPs."
 
 

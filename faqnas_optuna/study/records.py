@@ -7,7 +7,8 @@ from typing import Any, Self, get_type_hints
 from optuna.trial import FrozenTrial, TrialState
 
 from faqnas_optuna.circuits.effective import EffectiveGates
-from faqnas_optuna.circuits.genome import Genome
+from faqnas_optuna.circuits.functions import function_of, is_entangled
+from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import ErrorEstimate, Score, StudyConfig
 from faqnas_optuna.signals import Interruption
 from faqnas_optuna.storage.heartbeats import FAILURE, GIVEN_UP, MAX_RETRIES, RETRY_HISTORY
@@ -135,6 +136,16 @@ class Candidate:
     def effective_gates(self) -> EffectiveGates:
         """Effective gates of the circuit; `str()` gives the circuit with its inert gates in brackets."""
         return EffectiveGates(circuit=self.genome.circuit)
+
+    @property
+    def function(self) -> Circuit:
+        """Circuit that represents all circuits with the same function."""
+        return function_of(self.genome.circuit)
+
+    @property
+    def is_entangled(self) -> bool:
+        """True if the function depends on the entanglers."""
+        return is_entangled(self.genome.circuit)
 
     def search_estimate(self, config: StudyConfig) -> float:
         """Return the search estimate: the score by which the study selected the circuit."""
