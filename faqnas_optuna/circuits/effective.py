@@ -26,7 +26,7 @@ the rotations: in circuits with CRX, only the rotations of the first layer can b
 
 The rules are sufficient, not necessary: some inert gates are missed. Amplitude embedding leaves the first wires in |0⟩. On two
 or three qubits, a whole layer of CZ, ZZ or CRX, or of RZ before it, may therefore have no effect before the first RX or RY,
-although it is not identified as inert.
+although it is not identified as inert. `circuits.functions` finds gates that have no effect together.
 """
 
 from collections.abc import Iterator, Sequence
