@@ -12,6 +12,7 @@ import optuna
 import pytest
 
 from faqnas_optuna.circuits.effective import effective_circuit
+from faqnas_optuna.circuits.functions import function_of
 from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.dashboard.pages import study_page
@@ -145,6 +146,20 @@ def test_a_race_continues_with_its_stored_settings(small: CliHere) -> None:
     assert code == 2 and "there is no race 'absent' to continue; to start one, name its data set" in err
 
 
+def test_a_race_of_every_effective_circuit_keeps_its_circuits(small: CliHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    race(small, "--trainings", "200", "--study", "functions")
+    functions = [function_of(Genome.from_params(trial.params).circuit) for trial in trials_of("functions")]
+    assert len(set(functions)) == len(functions)
+    # As earlier versions did.
+    with monkeypatch.context() as patch:
+        patch.setattr("faqnas_optuna.api.race_service.function_of", effective_circuit)
+        race(small, "--trainings", "200")
+    before = [trial.user_attrs["effective"] for trial in trials_of()]
+    assert len(before) > len(functions)
+    assert race(small, "--within", "0.4")["race"]["epsilon"] <= 0.4
+    assert [trial.user_attrs["effective"] for trial in trials_of()] == before
+
+
 def test_the_seconds_set_the_budget(small: CliHere) -> None:
     summary = race(small, "--seconds", "1")["race"]
     assert summary["budget"] >= len(trials_of())
@@ -167,8 +182,9 @@ def test_a_sample_is_raced(small: CliHere) -> None:
 def test_the_circuits_of_a_search_are_raced(small: CliHere) -> None:
     assert small("start", "iris", "--config", "small.toml", "--population", "6", "--generations", "2", "--no-check")[0] == 0
     document = race(small, "--among", "iris", "--trainings", "200")
-    searched = {trial.user_attrs["effective"] for trial in trials_of("iris")}
-    assert {trial.user_attrs["effective"] for trial in trials_of()} == searched
+    raced = [function_of(Genome.from_params(trial.params).circuit) for trial in trials_of()]
+    searched = {function_of(Genome.from_params(trial.params).circuit) for trial in trials_of("iris")}
+    assert set(raced) == searched and len(raced) == len(searched)
     assert "no circuit of study 'iris' has" in document["guarantee"]
     code, _, err = small("race", "iris", "--among", "iris", "--study", "other")
     assert code == 3 and "study 'iris' has another space; give the race the same with --config" in err

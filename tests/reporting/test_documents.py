@@ -69,6 +69,7 @@ def test_the_pareto_document_has_the_designs_form(finished: Search) -> None:
             "canonical": dict,
             "circuit": str,
             "effective": dict,
+            "function": dict,
             "effective_parameters": int,
         }
         assert list(entry["genome"]) == list(GENES)
