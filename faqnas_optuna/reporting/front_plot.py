@@ -61,7 +61,7 @@ class Mark(StrEnum):
     """A filled circle."""
     INERT = "some gates inert"
     """An open circle."""
-    LACKING = "no effective entangler or no effective rotation"
+    LACKING = "not entangled or no effective rotation"
     """An open square: such a circuit has little in common with the one that its genes describe."""
 
     @classmethod
@@ -249,7 +249,7 @@ class FrontPlot:
             # The legend names only what circuits of this front lack.
             entangled = all(candidate.is_entangled for candidate in circuits)
             rotated = all(candidate.effective_gates.effective_angles for candidate in circuits)
-            return " or ".join(["no effective entangler"] * (not entangled) + ["no effective rotation"] * (not rotated))
+            return " or ".join(["not entangled"] * (not entangled) + ["no effective rotation"] * (not rotated))
         return str(mark)
 
 

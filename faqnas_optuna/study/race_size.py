@@ -13,7 +13,7 @@ from faqnas_optuna.study.state import SearchState
 MAX_CIRCUITS = 50_000
 """Maximum number of circuits of a space that is raced as a whole."""
 TRAININGS_PER_CIRCUIT = 16
-"""Default budget of the first stage of a race, per effective circuit."""
+"""Default budget of the first stage of a race, per circuit."""
 
 
 def space_size(space: SpaceConfig) -> int:

@@ -276,7 +276,7 @@ def test_text_stays_text(search: Search, tmp_path: Path) -> None:
 
 def test_marks_tell_what_is_inert() -> None:
     drawn = Drawn(printed_figure(front_plot(), Size.PAGE))
-    assert drawn.words == ["front (labels: trial numbers)", "some gates inert", "no effective entangler"]
+    assert drawn.words == ["front (labels: trial numbers)", "some gates inert", "not entangled"]
     looks = {}
     for line in drawn.axes.lines:
         for flops, error in values(line) if line.get_linestyle() == "None" else []:
@@ -292,10 +292,11 @@ def test_marks_that_are_not_there_are_not_explained() -> None:
 @pytest.mark.parametrize(
     ("genomes", "name"),
     [
-        ([genome_of(3, "CZ", "RY")], "no effective entangler"),
+        ([genome_of(3, "CZ", "RY")], "not entangled"),
+        ([genome_of(3, "CZ", "RY", "RZ", "RX")], "not entangled"),
         ([genome_of(3, "CNOT", "RZ")], "no effective rotation"),
-        ([genome_of(3, "CZ", "RZ")], "no effective entangler or no effective rotation"),
-        ([genome_of(3, "CZ", "RY"), genome_of(3, "CNOT", "RZ")], "no effective entangler or no effective rotation"),
+        ([genome_of(3, "CZ", "RZ")], "not entangled or no effective rotation"),
+        ([genome_of(3, "CZ", "RY"), genome_of(3, "CNOT", "RZ")], "not entangled or no effective rotation"),
         ([genome_of(3, "CNOT", "RY")], None),
     ],
 )
@@ -360,7 +361,7 @@ def test_the_figure_of_a_page_tells_the_same(search: Search) -> None:
     half = stats.t.ppf(0.975, 4) * 0.03 / math.sqrt(5)
     assert [*front.error_y.array] == pytest.approx([half] * 8)
     assert [*front.error_y.arrayminus] == pytest.approx([min(half, error) for _, _, error in FRONT])
-    legend = "open: some gates inert, square: no effective entangler, bars: 95 % CI of the mean of 5 trainings"
+    legend = "open: some gates inert, square: not entangled, bars: 95 % CI of the mean of 5 trainings"
     assert front.name == f"front ({legend})"
     assert [*confirmed.x] == [flops for _, flops, _ in FRONT]
     assert [*confirmed.y] == pytest.approx([error + 0.05 * (-1) ** number for number, (_, _, error) in enumerate(FRONT)])
