@@ -59,7 +59,7 @@ def function_of(circuit: Circuit) -> Circuit:
     """
     effective = effective_circuit(circuit)
     steps = _steps(effective)
-    # The effective circuit itself is the last resort: it is among the alternatives.
+    # The effective circuit itself is among the alternatives, so that there always is one.
     return next(alternative for alternative in _alternatives(effective) if _steps(alternative) == steps)
 
 
@@ -116,6 +116,7 @@ def _cz_steps(circuit: Circuit, operations: Sequence[str]) -> Iterator[Step]:
         if operation == Entangler.CZ:
             pairs ^= layer
             continue
+        # RZ commutes with CZ: the pairs before the next mixing step are counted across it.
         if operation in MIXING:
             is_ignored = is_real and number == last and operation == Rotation.RX
             if pairs and not is_ignored:
@@ -143,11 +144,13 @@ def _cnot_steps(circuit: Circuit, operations: Sequence[str]) -> Iterator[Step]:
             for control, target in circuit.entangled_pairs:
                 rows[target] ^= rows[control]
             continue
+        # Any rotation ends a power of A, because RZ on a target does not commute with CNOT.
         if any((row ^ one) & columns for row, one in zip(rows, identity, strict=True)):
             yield tuple(row & columns for row in rows)
             columns = every
         rows = identity.copy()
         if operation in MIXING:
+            # RX and RY fill the basis states of all wires.
             columns = every
         if operation is not None:
             yield operation

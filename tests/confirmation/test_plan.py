@@ -27,6 +27,7 @@ from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.state import read_state
 from tests.confirmation.conftest import Make
 from tests.conftest import run_trials, small_config
+from tests.support.candidates import genome_of
 
 
 def test_every_network_is_trained_once_from_every_seed(confirmation: Make) -> None:
@@ -51,6 +52,9 @@ def test_a_circuit_without_entanglers_is_not_its_own_control(search_of_eight: Se
     )
     (nothing,) = finalists_of([replace(candidate, genome=genome)], config=small_config(), n_features=4, n_classes=3)
     assert set(nothing.networks) == {Model.CIRCUIT, Model.LINEAR, Model.MLP}
+    cancelling = replace(candidate, genome=genome_of(3, "CZ", "RX", "RZ", "RY"))
+    (rotations,) = finalists_of([cancelling], config=small_config(), n_features=4, n_classes=3)
+    assert set(rotations.networks) == {*Model} - {Model.SEPARABLE}
 
 
 def test_only_trials_with_a_result_are_confirmed(search_of_eight: Search) -> None:
