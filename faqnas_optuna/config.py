@@ -24,7 +24,7 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config_errors import explained
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.hardware.devices import Device, device_of
-from faqnas_optuna.space_config import Section, SpaceConfig
+from faqnas_optuna.space_config import LimitsConfig, Section, SpaceConfig
 
 
 class FlopsCounter(StrEnum):
@@ -264,6 +264,7 @@ class StudyConfig(Section):
     search: SearchConfig = SearchConfig()
     training: TrainingConfig = TrainingConfig()
     space: SpaceConfig = SpaceConfig()
+    limits: LimitsConfig = LimitsConfig()
 
     @model_validator(mode="after")
     def _device_fits(self) -> Self:
@@ -271,15 +272,19 @@ class StudyConfig(Section):
         if self.device and self.device.qubits < most:
             raise ValueError(
                 f"{self.device.name} has {self.device.qubits} qubits but the space has circuits of up to {most};"
-                " narrow space.n_qubits"
+                " narrow space.n_qubits, or set max_qubits"
             )
         return self
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit `device` where there is none."""
+        """Omit `device` and `limits` where there are none, so that stored configurations stay comparable."""
         plain: dict[str, Any] = serialize(self)
-        return plain if self.device else {name: value for name, value in plain.items() if name != "device"}
+        if not self.device:
+            del plain["device"]
+        if not self.limits.given:
+            del plain["limits"]
+        return plain
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:

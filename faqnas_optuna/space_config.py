@@ -1,10 +1,11 @@
-"""Search space of a study in its configuration, and the base class of all sections of a configuration."""
+"""Search space of a study in its configuration, its limits, and the base class of all sections of a configuration."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     field_validator,
     model_serializer,
@@ -125,3 +126,19 @@ class SpaceConfig(Section):
             choices = ", ".join(map(str, self.genes.get(outside, ()))) or "absent"
             raise GenomeError(f"circuit {circuit} is outside the space, in which {outside} is {choices}")
         return genome
+
+
+class LimitsConfig(Section):
+    """Limits of a study: a circuit beyond one of them is never trained. None stands for no limit."""
+
+    max_flops: Annotated[int, Field(ge=1)] | None = None
+    """Maximum number of quantum FLOPs, by the counter and the gates of the study."""
+    max_parameters: Annotated[int, Field(ge=1)] | None = None
+    """Maximum number of trained parameters of the whole network."""
+    max_cost: Annotated[float, Field(gt=0)] | None = None
+    """Maximum of the first objective: quantum FLOPs, or −ln ESP on a device."""
+
+    @property
+    def given(self) -> dict[str, float]:
+        """Limits by name, without those that are not set."""
+        return {name: limit for name, limit in self if limit is not None}

@@ -7,6 +7,7 @@ from typing import Any
 
 from faqnas_optuna.config import AUTO, StudyConfig
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.space_config import LimitsConfig
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -40,7 +41,8 @@ def override(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
         target = merged.setdefault(section, {}) if section else merged
         if not isinstance(target, dict):
             raise ConfigError(f"{section}: must be a section, written [{section}] in a study file")
-        target[name] = value
+        # A copy: a later change may go into this section.
+        target[name] = dict(value) if isinstance(value, Mapping) else value
     return merged
 
 
@@ -52,7 +54,12 @@ def without_auto_repeats(settings: Mapping[str, Any]) -> tuple[dict[str, Any], b
     return {**settings, "training": {name: value for name, value in training.items() if name != "repeats"}}, True
 
 
-LEFT_OUT: dict[str, Any] = {"search.sampler": "nsga2", "search.trials": None, "space.reuploading": [False]}
+LEFT_OUT: dict[str, Any] = {
+    "search.sampler": "nsga2",
+    "search.trials": None,
+    "space.reuploading": [False],
+    **{f"limits.{name}": None for name in LimitsConfig.model_fields},
+}
 """Values that a stored configuration omits, by dotted names."""
 
 

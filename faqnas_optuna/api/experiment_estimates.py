@@ -16,6 +16,7 @@ from faqnas_optuna.racing.plan import sample_genomes
 from faqnas_optuna.reporting.frames import data_frame
 from faqnas_optuna.study.race_size import TRAININGS_PER_CIRCUIT, space_size
 from faqnas_optuna.training.evaluation import prepare, train_from, training_generator
+from faqnas_optuna.training.limits import Limits
 
 if TYPE_CHECKING:
     # Importing pandas takes a second.
@@ -116,7 +117,7 @@ def _seconds_per_epoch(cell: Cell, data_dir: Path | None) -> float:
     # Loading and compiling do not count.
     prepare(config.engines)
     durations = []
-    for genome in sample_genomes(config.space, PILOT_CIRCUITS, np.random.default_rng(config.seed)):
+    for genome in sample_genomes(Limits.of(config, splits), PILOT_CIRCUITS, np.random.default_rng(config.seed)):
         generator = training_generator(config.seed, genome.circuit, 0)
         started = time.perf_counter()
         train_from(generator, genome.circuit, splits, config)

@@ -42,6 +42,7 @@ from faqnas_optuna.storage.opening import disconnect, storage_lock
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.storage.outages import retry_while_away
 from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
+from faqnas_optuna.study.cost_range import check_limits
 from faqnas_optuna.study.race_size import TRAININGS_PER_CIRCUIT
 from faqnas_optuna.study.race_study import RaceStudy
 from faqnas_optuna.study.records import Candidate
@@ -51,6 +52,7 @@ from faqnas_optuna.study.study import check_name
 from faqnas_optuna.tables.result_folder import ResultFolder
 from faqnas_optuna.training.bulk import load_bulk
 from faqnas_optuna.training.evaluation import prepare
+from faqnas_optuna.training.limits import Limits
 from faqnas_optuna.wording import counted
 
 RESUME_HINT = "Finished trainings are kept; repeat the command to continue"
@@ -174,6 +176,7 @@ def run_race(
     else:
         config = _given_config(request)
         splits = request.data.load(config)
+        check_limits(Limits.of(config, splits))
     on_data(config, splits)
     plan = _plan(request, config, splits, storage, study)
     # Kernels are compiled and operations counted here, once, where forked workers inherit them.
@@ -351,7 +354,7 @@ def _plan(
             raise StudyNotFoundError(f"--among {among}: there are no studies in this database")
         genomes = _genomes_of_search(load_search(storage, among), config, splits)
     elif sample is not None:
-        genomes = sample_genomes(config.space, sample, np.random.default_rng(config.seed))
+        genomes = sample_genomes(Limits.of(config, splits), sample, np.random.default_rng(config.seed))
     else:
         genomes = genomes_of(config.space)
     return RacePlan.of(config, splits, genomes, resplit=settings.resplit, represent=represent)
@@ -361,7 +364,7 @@ def _genomes_of_search(search: Search, config: StudyConfig, splits: DataSplits) 
     """Return the genomes of the circuits that a search has trained."""
     search.check_data(splits)
     if search.config.space != config.space:
-        raise StudyMismatchError(f"study {search.name!r} has another space; give the race the same with --config")
+        raise StudyMismatchError(f"study {search.name!r} has another space; give the race the same with --config or options")
     state = read_state(search)
     check_successful(state)
     return [candidate.genome for candidate in state.candidates]

@@ -17,10 +17,12 @@ from faqnas_optuna.errors import ConfigError, NoStudiesError
 from faqnas_optuna.signals import CallInterrupted
 from faqnas_optuna.storage.opening import disconnect, storage_lock
 from faqnas_optuna.storage.outages import retry_while_away
+from faqnas_optuna.study.cost_range import check_limits
 from faqnas_optuna.study.first_generation import Source, first_generation
 from faqnas_optuna.study.lifecycle import resume
 from faqnas_optuna.study.search import Search, check_existing, open_or_create
 from faqnas_optuna.study.study import check_name
+from faqnas_optuna.training.limits import Limits
 from faqnas_optuna.training.reliability import Reliability
 
 logger = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ def start_search(
         if request.start_from is not None:
             source = read_source(request.start_from, storage, epochs=request.config.training.epochs)
         splits = request.data.load(request.config)
+        check_limits(Limits.of(request.config, splits))
         on_data(splits)
         if source:
             # Refused before the measurement, which may take minutes and create the database.

@@ -19,13 +19,13 @@ class TabularBenchmark(Benchmark):
         epochs: One of the checkpoints of the table.
 
     Raises:
-        ConfigError: The table has no values for these epochs, a sample of the space, or a single seed.
+        ConfigError: The table has no values for these epochs, a part of the space, or a single seed.
     """
 
     def __init__(self, table: Table, *, epochs: int) -> None:
-        if table.document["fraction"] < 1:
+        if table.part:
             raise ConfigError(
-                f"{table.file.name} has a sample of the space, but a search may suggest any circuit; enumerate the whole space,"
+                f"{table.file.name} has {table.part}, but a search may suggest any circuit; enumerate the whole space,"
                 f" or train the suggested circuits with: compare {table.document['dataset']} --live"
             )
         if len(table.seeds) < MIN_SEEDS:

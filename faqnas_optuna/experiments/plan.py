@@ -30,7 +30,7 @@ from faqnas_optuna.study_file import override, read_toml
 MOST = 1_000
 """Maximum number of splits, and of searches per split."""
 Count = Annotated[int, Field(ge=1, le=MOST)]
-PROTOCOL = ("engine", "flops", "gates", "cost", "score", "search", "training", "space")
+PROTOCOL = ("engine", "flops", "gates", "cost", "score", "search", "training", "space", "limits")
 """Settings of a study file that an experiment file may have, for all of its studies."""
 
 

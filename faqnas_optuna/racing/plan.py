@@ -18,6 +18,7 @@ from faqnas_optuna.racing.bounds import Floats
 from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.study.race_size import MAX_CIRCUITS, space_size
 from faqnas_optuna.tables.plan import versions
+from faqnas_optuna.training.limits import Limits, is_within
 from faqnas_optuna.training.values import Costs
 
 
@@ -56,17 +57,25 @@ class RacePlan:
         resplit: bool = False,
         represent: Callable[[Circuit], Circuit] = function_of,
     ) -> "RacePlan":
-        """Return the plan of a race between the circuits of some genomes.
+        """Return the plan of a race between the circuits of some genomes that are within the limits of the study.
 
         Args:
             represent: Function that returns equal values for circuits of which only the cheapest is raced.
+
+        Raises:
+            ConfigError: No circuit is within the limits.
         """
         cheapest: dict[Circuit, Entry] = {}
         for genome in genomes:
             entry = _entry(genome, config, splits)
+            # The cheapest circuit in terms of the cost may have too many parameters, and another one not.
+            if not is_within(entry.costs, config):
+                continue
             key = represent(genome.circuit)
             if key not in cheapest or _order(entry) < _order(cheapest[key]):
                 cheapest[key] = entry
+        if not cheapest:
+            raise ConfigError(f"none of the circuits is within the limits, {', '.join(config.limits.given)}; raise them")
         entries = tuple(sorted(cheapest.values(), key=_order))
         return cls(config=config, entries=entries, resplit=resplit)
 
@@ -122,21 +131,26 @@ def genomes_of(space: SpaceConfig) -> Iterator[Genome]:
             yield Genome.from_params({**_inactive(space), **genes, **dict(zip(ROTATION_GENES, rotations, strict=False))})
 
 
-def sample_genomes(space: SpaceConfig, count: int, generator: np.random.Generator) -> list[Genome]:
-    """Draw genomes of different functions at random.
+def sample_genomes(limits: Limits, count: int, generator: np.random.Generator) -> list[Genome]:
+    """Draw genomes of different functions at random, within the limits of a study.
 
     Raises:
-        ConfigError: The space has hardly more circuits than `count`.
+        ConfigError: The space has hardly more circuits than `count` within the limits.
     """
-    genes = space.genes
+    space = limits.config.space
     drawn: dict[Circuit, Genome] = {}
     # Each draw has the same probability for all genomes; repeated circuits are rejected.
-    for _ in range(100 * count):
+    attempts = 100 * count
+    if limits.config.limits.given:
+        # Tight limits allow only a small share of the genomes.
+        attempts = max(attempts, 50_000)
+    for _ in range(attempts):
         if len(drawn) == count:
             return list(drawn.values())
-        params = {gene: choices[generator.integers(len(choices))] for gene, choices in genes.items()}
+        params = {gene: choices[generator.integers(len(choices))] for gene, choices in space.genes.items()}
         genome = Genome.from_params(_inactive(space) | params)
-        drawn.setdefault(function_of(genome.circuit), genome)
+        if limits.allow(genome.circuit):
+            drawn.setdefault(function_of(genome.circuit), genome)
     raise ConfigError(f"--sample {count} is too close to the number of circuits of the space; leave it out to race all of them")
 
 

@@ -80,6 +80,8 @@ def create_race(
         files=files and files.absolute,
         columns=splits.columns,
         schema=splits.schema.non_numeric if files else {},
+        n_features=splits.n_features,
+        n_classes=splits.n_classes,
         majority=splits.majority,
         race=RaceSummary(
             sample=sample,

@@ -109,8 +109,9 @@ def bound_sentence(description: Description) -> str:
     """Return a sentence with what is guaranteed about the front of a race."""
     race = description.race
     assert race is not None
+    limits = " within the limits" if description.config.limits.given else ""
     return (
-        f"With {100 * race.level:.0f} % confidence, no circuit {race.scope} has an expected validation"
+        f"With {100 * race.level:.0f} % confidence, no circuit {race.scope}{limits} has an expected validation"
         f" {description.config.score.in_words} more than {race.bound:g} above that of the circuit on the front at the same cost"
         " or less."
     )

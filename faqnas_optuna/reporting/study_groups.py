@@ -109,6 +109,8 @@ def _traits(name: str, description: Description) -> dict[str, str]:
     return {
         "study": name,
         "searcher": searcher_of(description),
+        # A configuration without limits omits them, but the groups of other studies may differ in them.
+        **_flat(description.config.limits.model_dump(mode="json")),
         **_flat(description.config.model_dump(mode="json")),
     }
 

@@ -15,6 +15,7 @@ from faqnas_optuna.data.findings import Majority
 from faqnas_optuna.data.loading import Files
 from faqnas_optuna.errors import ConfigError, StudyMismatchError
 from faqnas_optuna.study.race_summary import RaceSummary
+from faqnas_optuna.training.limits import Limits
 from faqnas_optuna.training.reliability import Reliability
 from faqnas_optuna.wording import counted
 
@@ -176,6 +177,9 @@ class Description:
     """Description of the treatment of each column of the data files."""
     schema: Mapping[str, str] = field(default_factory=dict)
     """Kinds of the columns of the data files that do not hold numbers (`Schema.non_numeric`)."""
+    n_features: int | None = None
+    """Number of features; None, like that of classes, for a study of an earlier version, which has no limits."""
+    n_classes: int | None = None
     majority: Majority | None = None
     """Scores of always predicting the most frequent class; None for a study of an earlier version."""
 
@@ -187,6 +191,14 @@ class Description:
         """Score of always predicting the most frequent class, on the validation part or, for a confirmation, the test part."""
         part = "validation" if self.confirms is None else "test"
         return None if self.majority is None else self.majority.score(self.config.score, part)
+
+    @property
+    def limits(self) -> Limits | None:
+        """Limits on the circuits of the study; None if it has none."""
+        if not self.config.limits.given:
+            return None
+        assert self.n_features is not None and self.n_classes is not None
+        return Limits(config=self.config, n_features=self.n_features, n_classes=self.n_classes)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], *, study: str) -> Self:
@@ -220,11 +232,13 @@ class Description:
                 f"study {study!r} has a description with {', '.join(sorted(unknown_keys))}, unknown here; it was made by"
                 f" faqnas-optuna {made_by}: install that version"
             )
+        if config.limits.given and None in (entry.get("n_features"), entry.get("n_classes")):
+            raise ValueError("the study has limits, but not the numbers of features and classes")
         # Raises ValueError if it is no time.
         datetime.fromisoformat(entry["created"])
         values = {
             "config": config,
-            **{name: kind.validate_python(entry[name]) for name, kind in _PLAIN.items()},
+            **{name: kind.validate_python(entry.get(name)) for name, kind in _PLAIN.items()},
             "sizes": {part: int(entry["sizes"][part]) for part in ("train", "validation", "test")},
             "reliability": _RELIABILITY.validate_python(entry.get("reliability")),
             "confirms": None if entry.get("confirms") is None else ConfirmationPlan.from_json(entry["confirms"]),
@@ -259,6 +273,8 @@ class Description:
 _PLAIN: dict[str, TypeAdapter[Any]] = {
     "data_fingerprint": TypeAdapter(str),
     "flops_range": TypeAdapter(tuple[float, float]),
+    "n_features": TypeAdapter(int | None),
+    "n_classes": TypeAdapter(int | None),
     "versions": TypeAdapter(dict[str, str]),
 }
 _RELIABILITY = TypeAdapter(Reliability | None)

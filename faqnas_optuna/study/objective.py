@@ -24,6 +24,7 @@ from faqnas_optuna.study.records import SOURCE_SCORES, TrialRecord
 from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.work import Evaluate, TrialOutcome
 from faqnas_optuna.training import evaluation
+from faqnas_optuna.training.limits import Limits
 from faqnas_optuna.training.values import Costs, ValidationScores
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class SearchObjective(Objective):
     def __init__(self, state: SearchState, splits: DataSplits, *, worker: str, evaluate: Evaluate | None = None) -> None:
         self._state = state
         self._config = state.study.config
+        self._limits = Limits.of(self._config, splits)
         self._splits = splits
         self._worker = worker
         self._evaluate = evaluate or evaluation.evaluate
@@ -84,6 +86,9 @@ class SearchObjective(Objective):
         # dies.
         store_trial(trial)
         circuit = genome.circuit
+        # Samplers respect the limits, but users may enqueue any genome.
+        if not self._limits.allow(circuit):
+            raise TrainingError(f"{circuit} is beyond the limits of the study")
         effective = effective_circuit(circuit).digest
         twin = self._state.by_effective.get(effective)
         source_scores = trial.user_attrs.get(SOURCE_SCORES)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import count
 from typing import Any
@@ -14,7 +14,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseGASampler, BaseSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from faqnas_optuna.circuits.genome import GeneValue
+from faqnas_optuna.circuits.genome import Circuit, GeneValue, Genome
 from faqnas_optuna.config import Objectives, Sampler, SearchConfig
 from faqnas_optuna.storage.opening import finished_trials, fresh_reads
 from faqnas_optuna.storage.optuna_internals import storage_of, trial_id_of
@@ -23,6 +23,8 @@ from faqnas_optuna.study.stopping import full_generations
 
 MIN_PARENTS = 2
 """Minimum number of parents for a crossover."""
+MAX_DRAWS = 20
+"""Maximum number of genomes that a sampler draws for a trial before random genomes replace them."""
 
 
 class _Memory:
@@ -134,6 +136,11 @@ class SeededSampler(BaseSampler):
     (seed, trial number), and the generations and parents are in the storage. Every sampler has generations, by which a search
     stops, though only the genetic algorithms select parents from them.
 
+    If a circuit is not allowed, its trial draws again, so that genomes have the distribution of the sampler under the condition
+    that they are allowed. After `MAX_DRAWS` draws, genomes are random, since TPE may suggest one region again and again.
+    Optuna's own way, `constraints_func`, would need trials of circuits that are not allowed, which have no error to report
+    because they are never trained; only some samplers heed it, and none strictly.
+
     In a synchronous search the place of a trial replaces its number: a trial that repeats a lost one has its place, so that
     the search suggests the same genomes whichever workers die.
 
@@ -142,6 +149,7 @@ class SeededSampler(BaseSampler):
         genes: Choices of every gene. Optuna would infer them from finished trials, in a time that grows with their number.
         seed: Random seed of the study.
         counts: Returns whether a successful trial counts as a member of its generation.
+        allow: Returns whether a circuit may be suggested; None for all. At least one circuit of the space must be allowed.
     """
 
     def __init__(
@@ -151,9 +159,12 @@ class SeededSampler(BaseSampler):
         *,
         seed: int,
         counts: Callable[[FrozenTrial], bool] = lambda _: True,
+        allow: Callable[[Circuit], bool] | None = None,
     ) -> None:
         self._config = config
         self._seed = seed
+        self._genes = genes
+        self._allow = allow
         # As in Optuna's samplers, `sample_independent` handles a gene with only one choice.
         self._space = {gene: CategoricalDistribution(choices) for gene, choices in genes.items() if len(choices) > 1}
         self._memory = _Memory(counts)
@@ -196,7 +207,23 @@ class SeededSampler(BaseSampler):
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
         # Stores the generation of the trial, which each sampler needs.
         self._genetic.get_trial_generation(study, trial)
-        return self._relative.sample_relative(study, trial, search_space)
+        if self._allow is None:
+            return self._relative.sample_relative(study, trial, search_space)
+        genomes = self._genomes(study, trial)
+        params = next(genome for genome in genomes if self._allow(genome.circuit)).to_params()
+        return {gene: params[gene] for gene in search_space}
+
+    def _genomes(self, study: Study, trial: FrozenTrial) -> Iterator[Genome]:
+        """Yield genomes that the sampler suggests for one trial, of which those after `MAX_DRAWS` are random."""
+        for draw in count():
+            params = self._relative.sample_relative(study, trial, dict(self._space)) if draw < MAX_DRAWS else {}
+            # In the order in which a trial without limits draws them: limits that allow all circuits change no genome.
+            for gene, choices in self._genes.items():
+                if gene not in self._space:
+                    params[gene] = choices[0]
+                elif gene not in params:
+                    params[gene] = self.sample_independent(study, trial, gene, self._space[gene])
+            yield Genome.from_params(params)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -58,9 +58,14 @@ class Search(StoredStudy[SearchState]):
     def of(cls, study: optuna.Study, description: Description) -> Self:
         """Return the search of an Optuna study, whose sampler is replaced by ours."""
         config = description.config
+        limits = description.limits
         # Trials that other programs have added must not become parents: they may lack genes, or have other values.
         study.sampler = SeededSampler(
-            config.search, config.space.genes, seed=config.seed, counts=lambda trial: cls.result_attribute in trial.user_attrs
+            config.search,
+            config.space.genes,
+            seed=config.seed,
+            counts=lambda trial: cls.result_attribute in trial.user_attrs,
+            allow=limits.allow if limits else None,
         )
         return cls(study=study, description=description)
 
@@ -310,6 +315,8 @@ def create(
         columns=splits.columns,
         # The columns of named data sets never change.
         schema=splits.schema.non_numeric if files else {},
+        n_features=splits.n_features,
+        n_classes=splits.n_classes,
         majority=splits.majority,
         warm_start=warm_start,
     )

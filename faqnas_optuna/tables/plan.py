@@ -12,9 +12,12 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig, is_file
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
+from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.study.cost_range import check_limits
 from faqnas_optuna.tables.checkpoints import checkpoints
 from faqnas_optuna.tables.schema import SCHEMA_VERSION
-from faqnas_optuna.tables.space import all_circuits, effective_circuits, sample
+from faqnas_optuna.tables.space import PAPER_SPACE, all_circuits, effective_circuits, sample
+from faqnas_optuna.training.limits import Limits
 
 # An interruption loses at most one chunk per worker.
 CHUNKS_PER_SEED = 100
@@ -59,10 +62,10 @@ class TablePlan:
             config: Data, split and training budget.
             seeds: Number of trainings per circuit.
             fraction: Share of the effective circuits. All circuits that reduce to one of them are in the table.
-            among: Circuits to choose from; None for the whole space of the paper.
+            among: Circuits to choose from; None for the whole space.
         """
         # Sampled among effective circuits, so that the number of trainings is the requested share.
-        effective_of = effective_circuits(all_circuits() if among is None else among)
+        effective_of = effective_circuits(all_circuits(config.space) if among is None else among)
         effective_sample = set(sample(effective_of.values(), fraction))
         chosen = {circuit: effective for circuit, effective in effective_of.items() if effective in effective_sample}
         return cls(config=config, seeds=seeds, fraction=fraction, effective_of=chosen)
@@ -95,10 +98,27 @@ class TablePlan:
         ]
 
 
+def circuits_within(limits: Limits) -> list[Circuit]:
+    """Return the circuits of a study's space that are within its limits.
+
+    Raises:
+        ConfigError: The space has circuits that a table cannot describe, or no circuit is within the limits.
+    """
+    space = limits.config.space
+    if space.is_wider:
+        raise ConfigError("a table has circuits of the paper's space; leave out the genes' further values, or use race")
+    check_limits(limits)
+    return [circuit for circuit in all_circuits(space) if limits.allow(circuit)]
+
+
 def table_document(plan: TablePlan, splits: DataSplits) -> dict[str, Any]:
     """Return the description of a table: its data, protocol, size and the versions that made it."""
     config = plan.config
     training = config.training
+    # Absent from tables of the whole space, so that their files do not change.
+    part = {} if config.space == PAPER_SPACE else {"space": config.space.model_dump(mode="json")}
+    if config.limits.given:
+        part["limits"] = config.limits.given
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -117,6 +137,7 @@ def table_document(plan: TablePlan, splits: DataSplits) -> dict[str, Any]:
             "seeds": plan.seeds,
             "split_seed": config.split_seed,
         },
+        **part,
         "fraction": plan.fraction,
         "circuits": len(plan.effective_of),
         "trained": len(plan.circuits),

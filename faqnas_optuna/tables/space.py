@@ -1,26 +1,34 @@
-"""Search space of the paper: its circuits, their genes and effective circuits, and stratified samples."""
+"""Search spaces of tables: their circuits, the genes and effective circuits of these, and stratified samples."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from itertools import product
 from typing import Any
 
-from faqnas_optuna.circuits.blocks import PAPER_EMBEDDINGS, PAPER_ENTANGLERS
 from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.circuits.genome import GENES, PAPER_DEPTH, Circuit, Rotation, Topology
+from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit, Topology
+from faqnas_optuna.space_config import SpaceConfig
+
+PAPER_SPACE = SpaceConfig()
 
 
-def all_circuits() -> tuple[Circuit, ...]:
-    """Return all 8,160 circuits of the paper's space, in the order of the genes."""
+def all_circuits(space: SpaceConfig = PAPER_SPACE) -> tuple[Circuit, ...]:
+    """Return all circuits without re-uploading of a space, in the order of the genes: 8,160 in the paper's space."""
     # In this order similar circuits are neighbours, which makes the columns of a table compress well. The circuits are built
     # directly, since the canonical forms of all genomes would take ten times as long.
-    frames = product(GENES["n_qubits"], PAPER_EMBEDDINGS, PAPER_ENTANGLERS, Topology, GENES["depth"])
+    frames = product(space.n_qubits, space.embedding, space.entangler, space.topology, space.depth)
     return tuple(
-        Circuit(n_qubits=int(n_qubits), embedding=embedding, entangler=entangler, topology=topology, rotations=rotations)
+        Circuit(
+            n_qubits=n_qubits,
+            embedding=embedding,
+            entangler=entangler,
+            topology=Topology.LINEAR if n_qubits == 2 else topology,
+            rotations=rotations,
+        )
         for n_qubits, embedding, entangler, topology, depth in frames
         # On two qubits both topologies are the same circuit, whose canonical form is linear.
-        if n_qubits != 2 or topology is Topology.LINEAR
-        for rotations in product(Rotation, repeat=int(depth))
+        if n_qubits != 2 or topology is space.topology[0]
+        for rotations in product(space.rotation, repeat=depth)
     )
 
 

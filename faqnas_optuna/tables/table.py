@@ -111,9 +111,8 @@ class Table:
             subject = circuit.circuit if isinstance(circuit, Genome) else circuit
             row = self._rows.get(subject.digest if isinstance(subject, Circuit) else subject)
             if row is None:
-                raise GenomeError(
-                    f"{subject} is not among the {len(self):,} circuits of {self.file.name}{self._sample_remark()}"
-                )
+                remark = f", which has {self.part}" if self.part else ""
+                raise GenomeError(f"{subject} is not among the {len(self):,} circuits of {self.file.name}{remark}")
             # Computing a digest takes longer than all else here, so it is done once per circuit.
             self._rows[circuit] = row
         return row
@@ -290,9 +289,14 @@ class Table:
                 f'{self.file.name} has the seeds 0 to {self.seeds[-1]}; choose one of these or "mean" instead of {seed!r}'
             )
 
-    def _sample_remark(self) -> str:
-        """Return a part of a sentence on the share of the space that the table has; empty for the whole space."""
-        return "" if self.document["fraction"] == 1 else f", which has a sample of {self.document['fraction']:g} of the space"
+    @property
+    def part(self) -> str | None:
+        """Part of the paper's space that the table has; None for the whole space."""
+        if self.document["fraction"] < 1:
+            return f"a sample of {self.document['fraction']:g} of the space"
+        if self.document.keys() & {"space", "limits"}:
+            return "a narrowed or limited space"
+        return None
 
 
 def _array(column: "pa.Array") -> NDArray[Any]:

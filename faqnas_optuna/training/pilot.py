@@ -4,7 +4,7 @@ training."""
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count, islice, takewhile
@@ -16,8 +16,8 @@ from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import Engine, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, TrainingError
-from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.training.evaluation import prepare, train_from
+from faqnas_optuna.training.limits import Limits
 from faqnas_optuna.training.reliability import Reliability, intraclass_correlation
 
 logger = logging.getLogger(__name__)
@@ -83,21 +83,21 @@ def measure_reliability(
     # Loading and compiling must not count against the time limit.
     prepare(config.engines)
     start = time.monotonic()
-    if limit_s is not None and _takes_longer(limit_s, splits, config):
+    circuits = [*islice(_random_circuits(Limits.of(config, splits)), CIRCUITS)]
+    if limit_s is not None and circuits and _takes_longer(limit_s, splits, config, circuits[0]):
         logger.info("not measuring the reliability of a training: it would take too long")
         return None
     plan = PilotPlan(splits=splits, config=config, deadline=math.inf if limit_s is None else start + limit_s)
-    scores = _complete_scores(_train_circuits(plan, hand_out or _run_in_turn))
+    scores = _complete_scores(_train_circuits(plan, circuits, hand_out or _run_in_turn))
     return intraclass_correlation(np.array(scores)) if len(scores) >= MIN_CIRCUITS else None
 
 
-def _train_circuits(plan: PilotPlan, hand_out: TaskRunner) -> dict[int, Row]:
+def _train_circuits(plan: PilotPlan, circuits: Sequence[Circuit], hand_out: TaskRunner) -> dict[int, Row]:
     """Train the circuits until the deadline and return their rows by number."""
     last_progress = time.monotonic()
-    circuits = enumerate(islice(_random_circuits(plan.config.space, plan.config.seed), CIRCUITS))
     rows: dict[int, Row] = {}
     # Closing the generator ends the trainings that other processes are still running.
-    with closing(hand_out(train_circuit, plan, circuits)) as results:
+    with closing(hand_out(train_circuit, plan, enumerate(circuits))) as results:
         for row in results:
             if row.is_late:
                 break
@@ -152,9 +152,8 @@ def with_repeats_for(config: StudyConfig, reliability: Reliability | None) -> St
     return config.with_repeats(reliability.repeats)
 
 
-def _takes_longer(limit_s: float, splits: DataSplits, config: StudyConfig) -> bool:
-    """Return whether the smallest useful pilot would exceed the limit, judged by short trainings of the first circuit."""
-    circuit = next(_random_circuits(config.space, config.seed))
+def _takes_longer(limit_s: float, splits: DataSplits, config: StudyConfig, circuit: Circuit) -> bool:
+    """Return whether the smallest useful pilot would exceed the limit, judged by short trainings of its first circuit."""
     needed_epochs = TRAININGS * MIN_CIRCUITS * config.training.epochs
     epoch_s = 0.0
     # A single epoch overestimates the time: the constant effort of a training and cold caches dominate it. If one epoch is fast
@@ -178,13 +177,16 @@ def _score(circuit: Circuit, splits: DataSplits, config: StudyConfig, repeat: in
     return train_from(generator, circuit, splits, config).validation.by(config.score)
 
 
-def _random_circuits(space: SpaceConfig, seed: int) -> Iterator[Circuit]:
-    """Yield the distinct effective circuits of a thousand random genomes of a space."""
-    generator = np.random.default_rng([seed, STREAM])
+def _random_circuits(limits: Limits) -> Iterator[Circuit]:
+    """Yield the distinct effective circuits of random genomes of a space, a thousand or, with limits, more."""
+    config = limits.config
+    generator = np.random.default_rng([config.seed, STREAM])
     distinct = set()
-    for _ in range(1000):
-        genes = {gene: choices[generator.integers(len(choices))] for gene, choices in space.genes.items()}
-        circuit = effective_circuit(Genome.from_params(genes).circuit)
-        if circuit not in distinct:
-            distinct.add(circuit)
-            yield circuit
+    # Tight limits allow only a small share of the genomes.
+    for _ in range(10_000 if config.limits.given else 1000):
+        genes = {gene: choices[generator.integers(len(choices))] for gene, choices in config.space.genes.items()}
+        circuit = Genome.from_params(genes).circuit
+        effective = effective_circuit(circuit)
+        if effective not in distinct and limits.allow(circuit):
+            distinct.add(effective)
+            yield effective

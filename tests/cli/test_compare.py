@@ -141,7 +141,9 @@ def test_a_sample_of_the_space_is_refused(iris: DataSplits, cli_here: Cli, tmp_p
     (tmp_path / "part.parquet").write_bytes(table_bytes(plan, TableValues.empty(plan), table_document(plan, iris)))
     code, _, err = cli_here("compare", "part.parquet")
     assert (
-        code == 2 and "has a sample of the space, but a search may suggest any circuit" in err and "compare iris --live" in err
+        code == 2
+        and "has a sample of 0.01 of the space, but a search may suggest any circuit" in err
+        and "compare iris --live" in err
     )
     code, _, err = cli_here("compare", "absent")
     assert code == 2 and "there is no bundled table of 'absent'" in err

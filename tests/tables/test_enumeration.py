@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from faqnas_optuna.config import DataConfig, SearchConfig, TrainingConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import DataError, OutputError, StudyMismatchError, WorkerDiedError
 from faqnas_optuna.signals import Signals
+from faqnas_optuna.space_config import LimitsConfig
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.tables.chunks import ChunkResult, chunk_folder, folder_of
 from faqnas_optuna.tables.enumeration import Job, train_chunk
-from faqnas_optuna.tables.plan import Chunk, differences, table_document, versions
+from faqnas_optuna.tables.plan import Chunk, circuits_within, differences, table_document, versions
 from faqnas_optuna.tables.schema import read_document, seconds_file
+from faqnas_optuna.tables.table import Table
+from faqnas_optuna.training.limits import Limits
 from faqnas_optuna.training.values import Costs
 from faqnas_optuna.workers.loop import run
 from faqnas_optuna.workers.pool import shared_out
@@ -182,3 +186,14 @@ def test_differences_are_told_by_their_place() -> None:
         "a.c: stored 2, requested 4",
         "d: stored 3, requested None",
     ]
+
+
+def test_a_limited_table_has_the_front_of_the_whole_one_up_to_the_limit(iris: DataSplits, table: Path, tmp_path: Path) -> None:
+    config = plan_of().config.model_copy(update={"space": SPACE, "limits": LimitsConfig(max_flops=170)})
+    make(tmp_path / "few.parquet", iris, plan_of(config=config, among=circuits_within(Limits.of(config, iris))))
+    few, whole = Table(tmp_path / "few.parquet"), Table(table)
+    flops = whole.column("quantum_flops_profiler")
+    assert set(few.circuits) == {digest for digest, cost in zip(whole.circuits, flops, strict=True) if cost <= 170}
+    assert 0 < len(few) < len(whole)
+    fronts = [[replace(entry, seconds=None) for entry in one.front(EPOCHS)] for one in (few, whole)]
+    assert fronts[0] == [entry for entry in fronts[1] if entry.quantum_flops_profiler <= 170] != fronts[1]

@@ -13,6 +13,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.space_config import SpaceConfig
 from faqnas_optuna.training import pilot
 from faqnas_optuna.training.evaluation import train_from, train_once
+from faqnas_optuna.training.limits import Limits
 from faqnas_optuna.training.pilot import PilotPlan, Row, measure_reliability
 from faqnas_optuna.workers.pool import shared_out
 
@@ -26,14 +27,14 @@ def test_the_same_study_has_the_same_pilot(iris: DataSplits) -> None:
     assert measure_reliability(iris, CONFIG.model_copy(update={"seed": 1}), limit_s=None) != measured
 
 
-def test_its_circuits_differ_in_what_is_live() -> None:
-    circuits = list(pilot._random_circuits(StudyConfig(dataset="iris").space, 0))
+def test_its_circuits_differ_in_what_is_live(iris: DataSplits) -> None:
+    circuits = list(pilot._random_circuits(Limits.of(StudyConfig(dataset="iris"), iris)))
     assert len({circuit.digest for circuit in circuits}) == len(circuits) > pilot.CIRCUITS
     assert all(effective_circuit(circuit) == circuit for circuit in circuits)
 
 
 def test_its_seeds_are_not_those_of_the_search(iris: DataSplits) -> None:
-    circuit = next(pilot._random_circuits(CONFIG.space, 0))
+    circuit = next(pilot._random_circuits(Limits.of(CONFIG, iris)))
     searched = {train_once(circuit, iris, CONFIG, repeat=repeat).loss for repeat in range(4)}
     generators = [np.random.default_rng([0, int(circuit.digest, 16), repeat, pilot.STREAM]) for repeat in range(4)]
     piloted = {train_from(generator, circuit, iris, CONFIG).loss for generator in generators}
@@ -87,7 +88,8 @@ def test_what_a_training_does_beside_its_epochs_is_not_taken_for_long(
     monkeypatch.setattr(pilot, "_score", train)
     monkeypatch.setattr("faqnas_optuna.training.pilot.time.monotonic", lambda: clock)
     config = CONFIG.model_copy(update={"training": TrainingConfig(epochs=200)})
-    assert pilot._takes_longer(10, iris, config) is takes_longer
+    circuit = next(pilot._random_circuits(Limits.of(config, iris)))
+    assert pilot._takes_longer(10, iris, config, circuit) is takes_longer
 
 
 @pytest.mark.slow
