@@ -324,9 +324,11 @@ def test_the_settings_are_those_of_the_program() -> None:
     settings = {**config.model_dump(mode="json"), "cost": config.cost}
     # The paper's sampler and an absent limit of trials are left out of stored settings.
     settings["search"] = {name: getattr(config.search, name) for name in SearchConfig.model_fields}
-    space = settings.pop("space")
+    # Limits are left out where there are none, and so is re-uploading.
+    settings["limits"] = config.limits.model_dump(mode="json")
+    space = {**settings.pop("space"), "reuploading": ["false"]}
     defaults = {name: value for name, value in settings.items() if not isinstance(value, dict)}
-    for section in ("data", "search", "training"):
+    for section in ("data", "search", "training", "limits"):
         defaults |= {f"{section}.{name}": value for name, value in settings[section].items()}
     table = rows(TEXTS["docs/settings.md"], "| setting |")
     assert list(table) == list(defaults)
@@ -335,8 +337,11 @@ def test_the_settings_are_those_of_the_program() -> None:
         assert option in options or option == "–"
     genes = rows(TEXTS["docs/settings.md"], "| gene |")
     assert {
-        name.removeprefix("space."): [value.strip() for value in values[0].split(",")] for name, values in genes.items()
+        name.removeprefix("space."): [value.strip() for value in values[1].split(",")] for name, values in genes.items()
     } == {name: [str(value) for value in values] for name, values in space.items()}
+    assert {values[0]: name.removeprefix("space.") for name, values in genes.items()} == {
+        option: options[option].name for option, *_ in genes.values()
+    }
 
 
 def test_the_devices_are_those_of_the_program() -> None:
@@ -351,9 +356,9 @@ def test_the_devices_are_those_of_the_program() -> None:
 
 
 def test_every_option_has_its_line() -> None:
-    """Check two tables: settings of a study, and other options with their commands."""
+    """Check the tables: settings of a study, genes of its space, and other options with their commands."""
     text = TEXTS["docs/settings.md"]
-    settings = {row[0] for row in rows(text, "| setting |").values()}
+    settings = {row[0] for heading in ("| setting |", "| gene |") for row in rows(text, heading).values()}
     others = {
         option.split(" ")[0]: [name.strip() for name in row[0].split(",")] for option, row in rows(text, "| option |").items()
     }

@@ -53,8 +53,9 @@ def search(
         database_timeout_s: Maximum time to wait for a database that is not available.
         progress: Whether to show a progress bar; None to show it in notebooks and on terminals.
         check: Whether to warn about suspicious data, by `DataWarning`.
-        settings: Settings by their names in a study file, without sections: `target`, `population`, `epochs`, `seed`, …;
-            and `space`, a dictionary with the choices of each gene.
+        settings: Settings by their names in a study file, without sections: `target`, `population`, `epochs`, `seed`,
+            `max_flops`, …; `space`, a dictionary with the choices of each gene, which single genes such as `n_qubits` beat; and
+            `max_qubits`, which removes larger numbers of qubits from the space.
 
     Raises:
         ConfigError: A setting is unknown or has an invalid value.

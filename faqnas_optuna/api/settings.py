@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from faqnas_optuna.config import DataConfig, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.space_config import LimitsConfig, SpaceConfig
 from faqnas_optuna.study_file import override, read_toml, without_auto_repeats
 
 if TYPE_CHECKING:
@@ -18,15 +19,22 @@ DEFAULT_STORAGE = "sqlite:///faqnas.db"
 MOST_WORKERS = 1024
 MOST_SHOTS = 10_000_000
 SHORTEST_TIMEOUT_S = 2
+SECTIONS = ("data", "search", "training", "limits")
 # Sections are flattened; a device is set by `cost`, which is no field of the configuration.
 SETTINGS = {
     **{name: f"data.{name}" for name in DataConfig.model_fields},
     **{name: f"search.{name}" for name in SearchConfig.model_fields},
     **{name: f"training.{name}" for name in TrainingConfig.model_fields},
-    **{name: name for name in StudyConfig.model_fields if name not in ("dataset", "data", "search", "training", "device")},
+    **{name: f"space.{name}" for name in SpaceConfig.model_fields},
+    **{name: f"limits.{name}" for name in LimitsConfig.model_fields},
+    **{name: name for name in StudyConfig.model_fields if name not in (*SECTIONS, "dataset", "device")},
     "cost": "cost",
+    "max_qubits": "max_qubits",
 }
-"""Dotted name of each setting in a study file, by its plain name, which is unique among all sections."""
+"""Dotted name of each setting in a study file, by its plain name, which is unique among all sections.
+
+`space` is a setting, too, in one piece. `max_qubits` narrows `space.n_qubits` and is not stored.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +89,35 @@ def resolve_settings(
         stored = read_toml(file)
         # Checked on its own first, so that errors name the file, which need not name a data set.
         StudyConfig.from_settings({"dataset": "", **without_auto_repeats(stored)[0]}, source=str(file))
-    changes = {SETTINGS[name]: value for name, value in settings.items()}
+    # Sorted, so that the section `space` comes before the single genes that beat it.
+    changes = {SETTINGS[name]: settings[name] for name in sorted(settings, key=SETTINGS.__getitem__)}
+    max_qubits = changes.pop("max_qubits", None)
     nested, auto_repeats = without_auto_repeats(override(stored, {"dataset": dataset, **changes}))
     if "dataset" not in nested:
         raise ConfigError("no data set is given; add one, for instance --dataset wine ('faqnas-optuna datasets' lists them)")
+    if max_qubits is not None:
+        nested = _narrowed(nested, max_qubits, source)
     # Paths are not part of the configuration: the same file in another directory gives the same study.
     nested, files = without_directories(nested)
     return ResolvedSettings(config=StudyConfig.from_settings(nested, source=source), auto_repeats=auto_repeats, files=files)
+
+
+def _narrowed(nested: Mapping[str, Any], max_qubits: int, source: str) -> dict[str, Any]:
+    """Return nested settings without the numbers of qubits above a maximum.
+
+    Raises:
+        ConfigError: The space is invalid, or has no circuit that is small enough.
+    """
+    check_range("max_qubits", max_qubits, 2)
+    # Without the other settings, because a device may have too few qubits for the space before it is narrowed.
+    space = StudyConfig.from_settings({"dataset": "", "space": nested.get("space", {})}, source=source).space
+    n_qubits = [count for count in space.n_qubits if count <= max_qubits]
+    if not n_qubits:
+        raise ConfigError(
+            f"{source}: max_qubits is {max_qubits} but the circuits of the space have at least {min(space.n_qubits)} qubits;"
+            " raise it, or add smaller numbers to space.n_qubits"
+        )
+    return override(nested, {"space.n_qubits": n_qubits})
 
 
 def check_range(name: str, value: int | None, lowest: int, highest: int | None = None) -> None:

@@ -21,6 +21,7 @@ from faqnas_optuna.cli.options import (
 )
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
+from faqnas_optuna.cli.space_options import space_options
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.files import check_directory
 from faqnas_optuna.machine import cores
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @click.command("enumerate")
 @data_set_options
 @data_options
+@space_options
 @split_seed_option
 # Without variables: FAQNAS_EPOCHS and FAQNAS_REPEATS are settings of a search.
 @click.option("--epochs", type=IntRange(1, 100_000), default=50, show_default=True, help="Passes over the training data.")
@@ -94,11 +96,13 @@ def enumerate_space(
     from faqnas_optuna.cli.console import messages
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.tables.enumeration import RESUME_HINT
-    from faqnas_optuna.tables.plan import TablePlan
+    from faqnas_optuna.tables.plan import TablePlan, circuits_within
+    from faqnas_optuna.training.limits import Limits
 
     with messages():
         splits = data.load(config)
-        plan = TablePlan.of(config, seeds=repeats, fraction=fraction)
+        circuits = circuits_within(Limits.of(config, splits))
+        plan = TablePlan.of(config, seeds=repeats, fraction=fraction, among=circuits)
         started = time.perf_counter()
         with Signals().caught() as signals:
             # The same plan continues from the parts of an earlier run.

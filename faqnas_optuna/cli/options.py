@@ -231,6 +231,12 @@ def is_typed(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
+def option_of(name: str) -> str:
+    """Return the option of the running command that sets a parameter, as users type it."""
+    parameters = click.get_current_context().command.params
+    return next(parameter.opts[0] for parameter in parameters if parameter.name == name)
+
+
 def data_set_options(command: Command) -> Command:
     """Add the data set, an argument or --dataset; a typed one beats the environment."""
 

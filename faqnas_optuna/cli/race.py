@@ -19,6 +19,7 @@ from faqnas_optuna.cli.options import (
     json_option,
     no_check_option,
     option,
+    option_of,
     setting_option,
     split_seed_option,
     storage_option,
@@ -29,6 +30,7 @@ from faqnas_optuna.cli.options import (
 )
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
+from faqnas_optuna.cli.space_options import max_cost_option, space_options
 from faqnas_optuna.config import StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.machine import cores
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
 @setting_option("--lr", TrainingConfig, field="learning_rate", help="Learning rate of Adam.")
 @setting_option("--batch-size", TrainingConfig, help="Samples per optimiser step.")
 @cost_option
+@max_cost_option
+@space_options
 @setting_option("--flops", StudyConfig, help="FLOPs counter of the cost.")
 @setting_option("--gates", StudyConfig, help="Gates that the cost counts: all, or all but the inert ones.")
 @setting_option("--score", StudyConfig, help="Score: accuracy, or balanced accuracy (mean recall).")
@@ -121,8 +125,7 @@ def race(
         if protocol.training.repeats > 1 or resolved.auto_repeats:
             raise ConfigError("a race decides itself how often it trains each circuit; leave out training.repeats")
     elif given := [name for name, value in settings.items() if value is not None]:
-        option_name = given[0].replace("_", "-")
-        raise ConfigError(f"without DATASET a race continues with its stored settings; leave out --{option_name}")
+        raise ConfigError(f"without DATASET a race continues with its stored settings; leave out {option_of(given[0])}")
     from faqnas_optuna.api.race_service import RaceRequest, run_race
     from faqnas_optuna.api.running import Execution
     from faqnas_optuna.cli.console import show_race

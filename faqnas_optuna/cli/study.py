@@ -34,6 +34,7 @@ from faqnas_optuna.cli.options import (
 )
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
+from faqnas_optuna.cli.space_options import max_cost_option, space_options
 from faqnas_optuna.config import MOST_TRIALS, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.errors import ConfigError, FaqnasError
 from faqnas_optuna.signals import AskedToLeaveError, Signals
@@ -85,6 +86,8 @@ if TYPE_CHECKING:
 @setting_option("--batch-size", TrainingConfig, help="Samples per optimiser step.")
 @repeats_option
 @cost_option
+@max_cost_option
+@space_options
 @setting_option("--flops", StudyConfig, help="FLOPs counter of the objective.")
 @setting_option("--gates", StudyConfig, help="Gates that the objective counts: all, or all but the inert ones.")
 @setting_option(
