@@ -282,7 +282,7 @@ class StudyConfig(Section):
         plain: dict[str, Any] = serialize(self)
         if not self.device:
             del plain["device"]
-        if not self.limits.given:
+        if not self.limits.by_name:
             del plain["limits"]
         return plain
 

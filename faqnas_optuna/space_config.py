@@ -139,6 +139,9 @@ class LimitsConfig(Section):
     """Maximum of the first objective: quantum FLOPs, or −ln ESP on a device."""
 
     @property
-    def given(self) -> dict[str, float]:
+    def by_name(self) -> dict[str, float]:
         """Limits by name, without those that are not set."""
         return {name: limit for name, limit in self if limit is not None}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {limit:.10g}" for name, limit in self.by_name.items())

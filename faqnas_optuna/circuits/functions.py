@@ -75,7 +75,7 @@ def _alternatives(effective: Circuit) -> Iterator[Circuit]:
     # Layers of CNOT with inert rotations are left out at both ends. Re-uploading needs all layers.
     first, last = (0, 0) if effective.reuploading else (gates.leading, effective.depth - gates.mixing_depth)
     slices = {rotations[start : len(rotations) - end] for start, end in product(range(first + 1), range(last + 1))}
-    for kept in sorted(slices - {()}, key=len):
+    for remaining in sorted(slices - {()}, key=len):
         # `fromkeys` removes duplicates but keeps the order.
         for entangler in dict.fromkeys((Entangler.CZ, effective.entangler)):
             for topology in dict.fromkeys((Topology.LINEAR, effective.topology)):
@@ -84,7 +84,7 @@ def _alternatives(effective: Circuit) -> Iterator[Circuit]:
                     embedding=effective.embedding,
                     entangler=entangler,
                     topology=topology,
-                    rotations=kept,
+                    rotations=remaining,
                     reuploading=effective.reuploading,
                 )
 

@@ -75,7 +75,7 @@ class RacePlan:
             if key not in cheapest or _order(entry) < _order(cheapest[key]):
                 cheapest[key] = entry
         if not cheapest:
-            raise ConfigError(f"none of the circuits is within the limits, {', '.join(config.limits.given)}; raise them")
+            raise ConfigError(f"none of the circuits is within the limits, {', '.join(config.limits.by_name)}; raise them")
         entries = tuple(sorted(cheapest.values(), key=_order))
         return cls(config=config, entries=entries, resplit=resplit)
 
@@ -141,7 +141,7 @@ def sample_genomes(limits: Limits, count: int, generator: np.random.Generator) -
     drawn: dict[Circuit, Genome] = {}
     # Each draw has the same probability for all genomes; repeated circuits are rejected.
     attempts = 100 * count
-    if limits.config.limits.given:
+    if limits.config.limits.by_name:
         # Tight limits allow only a small share of the genomes.
         attempts = max(attempts, 50_000)
     for _ in range(attempts):

@@ -109,7 +109,7 @@ def bound_sentence(description: Description) -> str:
     """Return a sentence with what is guaranteed about the front of a race."""
     race = description.race
     assert race is not None
-    limits = " within the limits" if description.config.limits.given else ""
+    limits = " within the limits" if description.config.limits.by_name else ""
     return (
         f"With {100 * race.level:.0f} % confidence, no circuit {race.scope}{limits} has an expected validation"
         f" {description.config.score.in_words} more than {race.bound:g} above that of the circuit on the front at the same cost"

@@ -48,19 +48,19 @@ def check_limits(limits: Limits) -> None:
         ConfigError: No circuit is within the limits; the message has the lowest value of each limited cost.
     """
     config = limits.config
-    given = config.limits.given
-    circuits = (circuit for size in _smallest_sizes(config) for circuit in _circuits(config, *size))
-    lowest = dict.fromkeys(given, math.inf)
-    # Most often the first circuit is within the limits.
-    for costs in map(limits.costs, circuits if given else ()):
-        if is_within(costs, config):
-            return
-        lowest = {name: min(value, LIMITED[name](costs, config)) for name, value in lowest.items()}
-    too_low = [f"{name} must be at least {_rounded_up(value)}" for name, value in lowest.items() if value > given[name]]
-    if given:
-        remedy = "; ".join(too_low) or f"raise {' or '.join(given)}"
-        listed = ", ".join(f"{name} {limit:.10g}" for name, limit in given.items())
-        raise ConfigError(f"no circuit of the space is within the limits, {listed}: {remedy}")
+    maximums = config.limits.by_name
+    if not maximums:
+        return
+    lowest = dict.fromkeys(maximums, math.inf)
+    for size in _smallest_sizes(config):
+        # Most often the first circuit is within the limits.
+        for costs in map(limits.costs, _circuits(config, *size)):
+            if is_within(costs, config):
+                return
+            lowest = {name: min(value, LIMITED[name](costs, config)) for name, value in lowest.items()}
+    too_low = [f"{name} must be at least {_rounded_up(value)}" for name, value in lowest.items() if value > maximums[name]]
+    remedy = "; ".join(too_low) or f"raise {' or '.join(maximums)}"
+    raise ConfigError(f"no circuit of the space is within the limits, {config.limits}: {remedy}")
 
 
 def _rounded_up(cost: float) -> str:

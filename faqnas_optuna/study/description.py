@@ -124,7 +124,7 @@ class WarmStart:
     circuits: int
     """Number of circuits that were queued."""
     left_out: int
-    """Number of circuits that were passed over because they are outside the space."""
+    """Number of circuits that were passed over because they are outside the space or its limits."""
     trained_because: str | None
     """Reason to train the circuits again; None if the values of the source are reused."""
 
@@ -137,7 +137,7 @@ class WarmStart:
     def summary(self) -> str:
         """First generation in words."""
         use = f"trained again: {self.trained_because}" if self.trained_because else "values reused"
-        left_out = f"; {counted(self.left_out, 'circuit')} outside the space left out" if self.left_out else ""
+        left_out = f"; {counted(self.left_out, 'circuit')} outside the space or its limits left out" if self.left_out else ""
         return f"{counted(self.circuits, 'circuit')} of {self.source}, {use}{left_out}"
 
     def to_json(self) -> dict[str, Any]:
@@ -193,12 +193,10 @@ class Description:
         return None if self.majority is None else self.majority.score(self.config.score, part)
 
     @property
-    def limits(self) -> Limits | None:
-        """Limits on the circuits of the study; None if it has none."""
-        if not self.config.limits.given:
-            return None
-        assert self.n_features is not None and self.n_classes is not None
-        return Limits(config=self.config, n_features=self.n_features, n_classes=self.n_classes)
+    def limits(self) -> Limits:
+        """Limits on the circuits of the study."""
+        # Studies of earlier versions lack the numbers, but have no limits that depend on them.
+        return Limits(config=self.config, n_features=self.n_features or 1, n_classes=self.n_classes or 2)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], *, study: str) -> Self:
@@ -232,7 +230,7 @@ class Description:
                 f"study {study!r} has a description with {', '.join(sorted(unknown_keys))}, unknown here; it was made by"
                 f" faqnas-optuna {made_by}: install that version"
             )
-        if config.limits.given and None in (entry.get("n_features"), entry.get("n_classes")):
+        if config.limits.by_name and None in (entry.get("n_features"), entry.get("n_classes")):
             raise ValueError("the study has limits, but not the numbers of features and classes")
         # Raises ValueError if it is no time.
         datetime.fromisoformat(entry["created"])

@@ -20,6 +20,7 @@ from faqnas_optuna.study.pareto import layers
 from faqnas_optuna.study.records import SOURCE, SOURCE_SCORES
 from faqnas_optuna.study.state import SearchState, read_state
 from faqnas_optuna.study.study import StoredStudy, versions
+from faqnas_optuna.training.limits import Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +88,13 @@ def first_generation(source: Source, config: StudyConfig, splits: DataSplits) ->
     """Return the first generation of a new search: at most as many distinct circuits of a source as the population.
 
     Raises:
-        ConfigError: No circuit of the source is in the space.
+        ConfigError: No circuit of the source is in the space and within the limits.
     """
     # Compared here and not when the source is read: `--repeats auto` decides on the repeats after that.
     requested = _protocol(config, splits.fingerprint, splits.columns, versions())
     differences = (_difference(protocol, requested) for protocol in source.protocols)
     reason = source.no_scores_because or next(filter(None, differences), None)
+    limits = Limits.of(config, splits)
     # By circuit, because several rows of a file may describe the same one.
     queued: dict[Circuit, QueuedTrial] = {}
     left_out: set[Circuit] = set()
@@ -102,15 +104,15 @@ def first_generation(source: Source, config: StudyConfig, splits: DataSplits) ->
         if reason:
             attributes = {SOURCE: attributes[SOURCE]}
         try:
-            genome = config.space.genome_of(circuit)
+            genome = limits.genome_of(circuit)
         except GenomeError:
             left_out.add(circuit)
         else:
             queued.setdefault(circuit, QueuedTrial(params=genome.to_params(), user_attrs=attributes))
     if not queued:
         raise ConfigError(
-            f"none of the {len(left_out):,} circuits of {source.kind} {source.name} is in the space of the new study; widen the"
-            " space, or name another source"
+            f"none of the {len(left_out):,} circuits of {source.kind} {source.name} is in the space and within the limits of"
+            " the new study; change these, or name another source"
         )
     warm_start = WarmStart(
         kind=source.kind,

@@ -34,7 +34,7 @@ def expected_seconds(state: SearchState, *, processes: int) -> float | None:
     for candidate in state.candidates:
         if candidate.record.seconds:
             seconds_by_qubits[candidate.genome.n_qubits].append(candidate.record.seconds)
-    if size > MAX_CIRCUITS or state.study.config.limits.given or not seconds_by_qubits:
+    if size > MAX_CIRCUITS or state.study.config.limits.by_name or not seconds_by_qubits:
         return None
     # As many circuits of the space have each number of qubits. A search prefers the small ones, which train fastest.
     seconds = fmean(_expected(seconds_by_qubits, n_qubits) for n_qubits in space.n_qubits)

@@ -58,14 +58,13 @@ class Search(StoredStudy[SearchState]):
     def of(cls, study: optuna.Study, description: Description) -> Self:
         """Return the search of an Optuna study, whose sampler is replaced by ours."""
         config = description.config
-        limits = description.limits
         # Trials that other programs have added must not become parents: they may lack genes, or have other values.
         study.sampler = SeededSampler(
             config.search,
             config.space.genes,
             seed=config.seed,
             counts=lambda trial: cls.result_attribute in trial.user_attrs,
-            allow=limits.allow if limits else None,
+            allow=description.limits.allow if config.limits.by_name else None,
         )
         return cls(study=study, description=description)
 
@@ -199,9 +198,9 @@ class Search(StoredStudy[SearchState]):
 
         Raises:
             ConfigError: The study has stopped.
-            GenomeError: The circuit is outside the space.
+            GenomeError: The circuit is outside the space, or beyond a limit.
         """
-        genome = self.config.space.genome_of(circuit)
+        genome = self.description.limits.genome_of(circuit)
         # Under the lock, so that the study cannot stop between the check and the queueing.
         with study_lock(self.study), self.existing():
             if self.metadata.stop():

@@ -117,8 +117,8 @@ def table_document(plan: TablePlan, splits: DataSplits) -> dict[str, Any]:
     training = config.training
     # Absent from tables of the whole space, so that their files do not change.
     part = {} if config.space == PAPER_SPACE else {"space": config.space.model_dump(mode="json")}
-    if config.limits.given:
-        part["limits"] = config.limits.given
+    if config.limits.by_name:
+        part["limits"] = config.limits.by_name
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         "schema_version": SCHEMA_VERSION,

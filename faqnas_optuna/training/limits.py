@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from faqnas_optuna.circuits.genome import Circuit
+from faqnas_optuna.circuits.genome import Circuit, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
+from faqnas_optuna.errors import GenomeError
 from faqnas_optuna.training.values import Costs
 
 LIMITED: Mapping[str, Callable[[Costs, StudyConfig], float]] = {
@@ -18,7 +19,7 @@ LIMITED: Mapping[str, Callable[[Costs, StudyConfig], float]] = {
 
 def is_within(costs: Costs, config: StudyConfig) -> bool:
     """Return whether the costs of a circuit are within all limits of a study."""
-    return all(LIMITED[name](costs, config) <= limit for name, limit in config.limits.given.items())
+    return all(LIMITED[name](costs, config) <= limit for name, limit in config.limits.by_name.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +38,23 @@ class Limits:
 
     def allow(self, circuit: Circuit) -> bool:
         """Return whether the circuit is within all limits."""
-        if not self.config.limits.given:
+        if not self.config.limits.by_name:
             return True
         # A sampler may suggest a circuit very often, and its cost on a device takes milliseconds.
         if circuit not in self._verdicts:
             self._verdicts[circuit] = is_within(self.costs(circuit), self.config)
         return self._verdicts[circuit]
+
+    def genome_of(self, circuit: Circuit) -> Genome:
+        """Return the genome of the space that describes a circuit.
+
+        Raises:
+            GenomeError: The circuit is outside the space, or beyond a limit.
+        """
+        genome = self.config.space.genome_of(circuit)
+        if not self.allow(circuit):
+            raise GenomeError(f"circuit {circuit} is beyond the limits of the study, {self.config.limits}")
+        return genome
 
     def costs(self, circuit: Circuit) -> Costs:
         """Return the costs of a circuit."""

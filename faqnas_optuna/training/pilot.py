@@ -183,7 +183,7 @@ def _random_circuits(limits: Limits) -> Iterator[Circuit]:
     generator = np.random.default_rng([config.seed, STREAM])
     distinct = set()
     # Tight limits allow only a small share of the genomes.
-    for _ in range(10_000 if config.limits.given else 1000):
+    for _ in range(10_000 if config.limits.by_name else 1000):
         genes = {gene: choices[generator.integers(len(choices))] for gene, choices in config.space.genes.items()}
         circuit = Genome.from_params(genes).circuit
         effective = effective_circuit(circuit)

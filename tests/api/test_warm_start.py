@@ -107,7 +107,7 @@ def test_a_study_that_was_made_again_is_another_source(url: str) -> None:
         ("new", "study 'new' cannot start from itself"),
         ("nope.csv", "nope.csv: the file does not exist"),
         ("nope.parquet", "nope.parquet does not exist"),
-        ("nine.csv", "none of the 2 circuits of file nine.csv is in the space of the new study"),
+        ("nine.csv", "none of the 2 circuits of file nine.csv is in the space and within the limits"),
         ("short.csv", "short.csv: has no column 'rotation_4'; a file of circuits has the columns n_qubits, "),
         ("empty.csv", "empty.csv: holds no circuits"),
         ("odd.csv", "odd.csv, row 1: gene 'embedding' must be one of angle, .*; it is 'angel'; correct the row, or delete it"),

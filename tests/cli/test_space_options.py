@@ -55,7 +55,7 @@ def test_options_and_python_make_the_same_study(cli_here: Cli) -> None:
     search("iris", **space, **limits, detach=True, study="single")
     assert config_of("typed") == config_of("section") == config_of("single")
     assert config_of("typed").space.n_qubits == (2, 3)
-    assert config_of("typed").limits.given == limits
+    assert config_of("typed").limits.by_name == limits
     # The same in a study file.
     lines = ["[space]", *(f"{name} = {json.dumps(value)}" for name, value in space.items())]
     lines += ["[limits]", *(f"{name} = {value}" for name, value in limits.items())]
@@ -69,7 +69,7 @@ def test_options_beat_the_study_file_gene_by_gene(cli_here: Cli, monkeypatch: py
     assert cli_here("start", "--config", "study.toml", "--depth", "3", "--max-flops", "300", "--detach")[0] == 0
     config = config_of("iris")
     assert (config.space.n_qubits, config.space.depth) == ((2, 3), (3,))
-    assert config.limits.given == {"max_flops": 300, "max_parameters": 50}
+    assert config.limits.by_name == {"max_flops": 300, "max_parameters": 50}
 
 
 def test_the_maximum_number_of_qubits_narrows_the_space_and_is_not_stored(cli_here: Cli) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from faqnas_optuna.circuits.effective import effective_circuit
+from faqnas_optuna.circuits.functions import function_of
 from faqnas_optuna.circuits.genome import Circuit, enumerate_genomes
 from faqnas_optuna.config import CountedGates, StudyConfig
 from faqnas_optuna.data.splits import DataSplits
@@ -33,9 +33,10 @@ def test_a_race_has_exactly_the_circuits_within_the_limits(
     for genome in enumerate_genomes(config.space.genes):
         costs = Costs.of(genome.circuit, n_features=4, n_classes=3)
         if is_within(costs, config):
-            effective = effective_circuit(genome.circuit)
-            lowest[effective] = min(costs.objective(config), lowest.get(effective, np.inf))
-    assert {entry.effective: entry.cost for entry in plan.entries} == lowest
+            function = function_of(genome.circuit)
+            lowest[function] = min(costs.objective(config), lowest.get(function, np.inf))
+    assert {function_of(entry.effective): entry.cost for entry in plan.entries} == lowest
+    assert len(plan.entries) == len(lowest)
     assert all(is_within(entry.costs, config) for entry in plan.entries)
 
 
@@ -44,7 +45,7 @@ def test_a_sample_is_drawn_among_the_circuits_within_the_limits(iris: DataSplits
     config = config_of(space=SpaceConfig(), max_flops=100)
     limits = Limits.of(config, iris)
     genomes = sample_genomes(limits, 20, np.random.default_rng(0))
-    assert len({effective_circuit(genome.circuit) for genome in genomes}) == 20
+    assert len({function_of(genome.circuit) for genome in genomes}) == 20
     assert all(limits.allow(genome.circuit) for genome in genomes)
     assert len(RacePlan.of(config, iris, genomes).entries) == 20
     few = Limits.of(config_of(max_flops=32), iris)

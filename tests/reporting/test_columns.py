@@ -32,7 +32,7 @@ def test_documents_files_and_frames_have_the_columns(search_of_eight: Search) ->
     state = read_state(search_of_eight)
     document = pareto_document(state)
     entry = document["front"][0]
-    assert list(entry)[1:-4] == named(Output.ENTRY, search_of_eight)
+    assert list(entry)[1:-5] == named(Output.ENTRY, search_of_eight)
     header = next(csv.reader(io.StringIO(front_csv(document))))
     assert {name.removesuffix("_interval") for name in named(Output.ENTRY, search_of_eight)} <= set(header)
     # Intervals have two columns.

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
+from faqnas_optuna.circuits.flops import profiler_flops
 from faqnas_optuna.circuits.genome import Circuit, Genome, Topology
 from faqnas_optuna.config import Engine, Score, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.data import named
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, GenomeError, StudyMismatchError
 from faqnas_optuna.signals import Interruption, Signals
-from faqnas_optuna.space_config import SpaceConfig
+from faqnas_optuna.space_config import LimitsConfig, SpaceConfig
 from faqnas_optuna.storage.bulk_trials import QueuedTrial, queue_trials
 from faqnas_optuna.storage.opening import open_storage, study_lock
 from faqnas_optuna.storage.optuna_internals import storage_of
@@ -175,8 +176,18 @@ def test_circuits_outside_the_space_are_left_out(wide: Search, iris: DataSplits)
     assert {trial.params["n_qubits"] for trial in queued} == {3}
     assert 0 < warm_start.left_out <= 12 - len(queued)
     assert f"; {warm_start.left_out} circuit" in warm_start.summary
-    with pytest.raises(ConfigError, match=r"none of the 1\d circuits of study iris is in the space of the new study"):
+    with pytest.raises(ConfigError, match=r"none of the 1\d circuits of study iris is in the space and within the limits"):
         first_generation(source_of_study(wide), small_config(space=SpaceConfig(n_qubits=(9,))), iris)
+
+
+def test_circuits_beyond_a_limit_are_neither_queued_at_the_start_nor_later(wide: Search, iris: DataSplits) -> None:
+    costs = sorted({candidate.quantum_flops for candidate in read_state(wide).candidates})
+    limited = warm(wide, iris, limits=LimitsConfig(max_flops=costs[len(costs) // 2]))
+    queued = [Genome.from_params(trial.system_attrs["fixed_params"]).circuit for trial in limited.study.get_trials()]
+    assert queued and max(map(profiler_flops, queued)) <= costs[len(costs) // 2]
+    beyond = next(candidate.genome.circuit for candidate in read_state(wide).candidates if candidate.cost == costs[-1])
+    with pytest.raises(GenomeError, match=f"is beyond the limits of the study, max_flops {costs[len(costs) // 2]}"):
+        limited.enqueue(beyond)
 
 
 def test_a_source_without_circuits_is_refused(new_search: Callable[..., Search]) -> None:
