@@ -74,18 +74,23 @@ class CircuitsByCost:
         networks, self._trained = np.unique(table.column("trained"), return_inverse=True)
         self._networks = np.array([table.index(network) for network in networks.tolist()])
 
-    def choose(self, epochs: int, seeds: NDArray[np.int64]) -> NDArray[np.int64]:
+    def choose(self, epochs: int, seeds: NDArray[np.int64], among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """Return the rows of the most accurate circuits of at most each price; ties go to the cheapest, then to the first.
 
         Args:
             epochs: Number of epochs of the trainings that select.
             seeds: (seeds, k) 1 for each seed that selects, else 0.
+            among: (rows, k) circuits that can be selected, by default all of them; at a price where there is none, the result is
+                a row outside of them.
 
         Returns:
             (prices, k) rows of the table.
         """
         # Numbers of correct answers from the cheapest circuit on, and their running maximum.
-        right = (self._table.right("validation", epochs) @ seeds)[self._order]
+        right = self._table.right("validation", epochs) @ seeds
+        if among is not None:
+            right = np.where(among, right, -1)
+        right = right[self._order]
         best = np.maximum.accumulate(right, axis=0)
         improves = np.ones(right.shape, np.bool_)
         improves[1:] = best[1:] > best[:-1]
