@@ -48,7 +48,7 @@ def claims(
     # Before the searches, which take minutes.
     if out:
         _check_writable(out)
-    opened = [load_table(table) for table in tables or _bundled_in_order()]
+    opened = [load_table(table) for table in tables or bundled_in_order()]
     # These modules load the simulator, which the refusal of a wrong name does not need.
     from faqnas_optuna.signals import Signals
     from faqnas_optuna.tables.live import data_of
@@ -91,7 +91,7 @@ def _check_writable(out: Path) -> None:
         raise OutputError(f"{out}: its figures need a directory {out.with_suffix('')}, but a file has that name; move the file")
 
 
-def _bundled_in_order() -> list[str]:
+def bundled_in_order() -> list[str]:
     """Return the data sets whose tables come with the program, in the order of the paper."""
     from faqnas_optuna.data.named import DATASETS
     from faqnas_optuna.tables.loading import shipped

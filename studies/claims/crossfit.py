@@ -80,8 +80,7 @@ class CircuitsByCost:
         Args:
             epochs: Number of epochs of the trainings that select.
             seeds: (seeds, k) 1 for each seed that selects, else 0.
-            among: (rows, k) circuits that can be selected, by default all of them; at a price where there is none, the result is
-                a row outside of them.
+            among: (rows, k) circuits that can be selected, by default all; at a price without any, the result is another row.
 
         Returns:
             (prices, k) rows of the table.

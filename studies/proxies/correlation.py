@@ -1,8 +1,8 @@
 """Rank correlations of proxies with accuracies, with bootstrap intervals over circuits.
 
-The intervals are percentiles over resamples of the effective circuits with replacement. A space has all of its circuits, so that
-an interval shows how much a correlation depends on which circuits a space has. It covers neither other random seeds nor other
-splits of the data.
+The intervals are percentiles over resamples of the effective circuits with replacement. A space has all of its circuits, so
+that an interval shows how much a correlation depends on which circuits a space has. It covers neither other random seeds nor
+other splits of the data.
 """
 
 from collections.abc import Mapping, Sequence

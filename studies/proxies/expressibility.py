@@ -1,8 +1,8 @@
 """Expressibility: distance of the distribution of fidelities of random states of a circuit from that of Haar-random states.
 
-Sim, Johnson & Aspuru-Guzik 2019 (arXiv 1905.10876) define it as the Kullback-Leibler divergence of two histograms. The fidelity F
-of two Haar-random states of N amplitudes has the density (N - 1)(1 - F)^(N - 2), and therefore the distribution function
-1 - (1 - F)^(N - 1).
+Sim, Johnson & Aspuru-Guzik 2019 (arXiv 1905.10876) define it as the Kullback-Leibler divergence of two histograms. The
+fidelity F of two Haar-random states of N amplitudes has the density (N - 1)(1 - F)^(N - 2), and therefore the distribution
+function 1 - (1 - F)^(N - 1).
 """
 
 import numpy as np

@@ -1,10 +1,10 @@
 """Variance of the gradients of a circuit at initialisation.
 
-The derivatives are those of the measured values with respect to the trained angles, ∂⟨Z_q⟩/∂θ_lw for every wire q, layer l and
-wire w. Inputs are from N(0, 1/3) and angles from U[0, 2π), as at initialisation. The mean of a derivative over its angle is zero,
-so that its variance is its mean square. The proxy is the sum of the variances over the measured wires q, averaged over the
-effective angles: ½ for single RY gates. McClean et al. 2018 (arXiv 1803.11173) show that it vanishes exponentially with the number
-of qubits if the circuit is random enough.
+The derivatives are those of the measured values with respect to the trained angles, ∂⟨Z_q⟩/∂θ_lw for every wire q, layer l
+and wire w. Inputs are from N(0, 1/3) and angles from U[0, 2π), as at initialisation. The mean of a derivative over its angle is
+zero, so that its variance is its mean square. The proxy is the sum of the variances over the measured wires q, averaged over
+the effective angles: ½ for single RY gates. McClean et al. 2018 (arXiv 1803.11173) show that the variance vanishes
+exponentially with the number of qubits if the circuit is random enough.
 """
 
 import numpy as np

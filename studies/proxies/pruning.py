@@ -1,9 +1,9 @@
 """Simulation of a stage before a race that drops the worse half of the circuits by a proxy.
 
 The stage keeps half of the effective circuits, those with the higher values of the proxy. The most accurate circuit of at most
-each price is then selected among them as in `studies.claims.crossfit`: by the validation part and one half of the seeds; the test
-part and the other half judge it. The regret is the loss of achieved hypervolume compared with a selection among all circuits,
-where a price without a circuit has an accuracy of 0.
+each price is then selected among them as in `studies.claims.crossfit`: by the validation part and one half of the seeds; the
+test part and the other half judge it. The regret is the loss of achieved hypervolume compared with a selection among all
+circuits, where a price without a circuit has an accuracy of 0.
 """
 
 from collections.abc import Mapping

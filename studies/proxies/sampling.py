@@ -37,7 +37,7 @@ def proxy_values(circuit: Circuit, *, pairs: int = PAIRS, draws: int = GRADIENT_
     """Return the values of all proxies of a circuit; they depend on the circuit and the numbers of samples alone."""
     # From |0…0⟩ the embedding is not applied, so that one computation serves the circuits that differ in it alone.
     starts = {Origin.EMBEDDED: circuit, Origin.ZERO: replace(circuit, embedding=Embedding.ANGLE)}
-    values = {}
+    values: dict[str, float] = {}
     for origin, start in starts.items():
         values |= {f"{name}_{origin}": value for name, value in _state_values(start, origin, pairs).items()}
     generator = _generator(circuit, len(STREAMS))

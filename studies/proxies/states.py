@@ -48,8 +48,8 @@ def sample_states(
 ) -> Iterator[tuple[Floats, Floats]]:
     """Yield `count` random states in chunks, as real and imaginary parts (N, B).
 
-    Angles are from U[0, 2π), as at initialisation, and inputs from N(0, 1/3). Chunks have an even number of states if `count` is
-    even.
+    Angles are from U[0, 2π), as at initialisation, and inputs from N(0, 1/3). If `count` is even, so are the sizes of all
+    chunks.
     """
     layers = EffectiveGates(circuit=circuit).layers
     n_qubits = circuit.n_qubits
@@ -112,8 +112,8 @@ def _rotate(re: Floats, im: Floats, kind: int, cosines: Floats, sines: Floats, o
         c = cosines[wire]
         s = sines[wire]
         for position in range(re.shape[0]):
-            # The array hides from the compiler that the rows are successive. Otherwise it would test for overlapping rows outside
-            # of the loop, where the test fails, and the inner loops would not be vectorised.
+            # The array hides from the compiler that the rows are successive. Otherwise it would test for overlapping rows
+            # outside of the loop, where the test fails, and the inner loops would not be vectorised.
             k = order[position]
             if k & bit:
                 continue
@@ -182,7 +182,8 @@ def meyer_wallach(re: Floats, im: Floats) -> Floats:
 
     Meyer & Wallach 2002 (arXiv quant-ph/0108104), in the form of Brennen 2003 (arXiv quant-ph/0305094).
     """
-    return _meyer_wallach(re, im, np.arange(len(re)))
+    entanglement: Floats = _meyer_wallach(re, im, np.arange(len(re)))
+    return entanglement
 
 
 @numba.njit(error_model="numpy", fastmath=True)

@@ -49,8 +49,9 @@ def reference(circuit: Circuit, origin: Origin, states: int, generator: np.rando
         if inputs is not None:
             EMBEDDINGS[circuit.embedding].apply(inputs[:, state].astype(float), range(circuit.n_qubits))
         for layer, angles_of_layer in zip(layers, angles, strict=True):
-            for wire in range(circuit.n_qubits if layer.rotation else 0):
-                ROTATIONS[Rotation(layer.rotation)](angles_of_layer[wire, state], wires=wire)
+            if layer.rotation:
+                for wire in range(circuit.n_qubits):
+                    ROTATIONS[layer.rotation](angles_of_layer[wire, state], wires=wire)
             for pair in circuit.entangled_pairs if layer.entangled else ():
                 ENTANGLERS[circuit.entangler].apply(pair, None)
         return qml.state()

@@ -1,0 +1,229 @@
+"""Report of the proxies: a document for programs and a text for readers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from faqnas_optuna.reporting.documents import SCHEMA_VERSION
+from studies.claims.intervals import Interval
+from studies.claims.measuring import at_least, at_most
+from studies.proxies.expressibility import BINS
+from studies.proxies.judging import CONDITIONS, PROXIES
+from studies.proxies.prediction import FEW_CIRCUITS, REPEATS
+from studies.proxies.pruning import ONE_EPOCH, RANDOM, RANDOM_STAGES, Scope
+from studies.proxies.sampling import GRADIENT_DRAWS, PAIRS
+
+Row = Mapping[str, Any]
+"""Results of a table, or a part of them."""
+
+USEFUL_CORRELATION = 0.1
+"""Minimum partial correlation of a proxy that predicts, as for claim 1c."""
+USEFUL_GAIN = 0.01
+"""Minimum gain in rank correlation by all proxies together."""
+LARGEST_REGRET = 0.01
+"""Maximum loss of hypervolume by a stage, as for claim 5."""
+
+PREFACE = (
+    """
+    Three proxies of accuracy need no training. They are computed once for each of the 6,786 effective circuits, from its
+    effective gates alone, since inert gates change neither measurements nor trainings:
+    """,
+    f"""
+    - *Expressibility* (Sim, Johnson and Aspuru-Guzik, arXiv 1905.10876): the Kullback-Leibler divergence of the fidelities of
+    {PAIRS:,} pairs of states at random parameters from those of Haar-random states, with {BINS} bins of equal width. For ten
+    qubits nearly all of Haar's distribution is in the first bin; *quantile bins* have equal probabilities under Haar's
+    distribution instead.
+    """,
+    """
+    - *Entangling capability* (same paper): the mean of Meyer and Wallach's Q over the same states.
+    """,
+    f"""
+    - *Gradient variance* at initialisation: the variance of ∂⟨Z_q⟩/∂θ over {GRADIENT_DRAWS} random inputs and angles, summed
+    over the measured wires q and averaged over all effective angles θ.
+    """,
+    """
+    Angles are uniform in [0, 2π), as in a new network. The states start from the embedding of random inputs from N(0, 1/3), the
+    variance of the first linear layer's outputs for standardised features: the network applies its gates to these states, and
+    amplitude embedding reaches only n of the 2ⁿ amplitudes. *From zero*: the states start from |0…0⟩ as in the cited paper,
+    which does not distinguish the embeddings.
+    """,
+    """
+    All correlations are Spearman's with the mean accuracy over the seeds of a table. Signs are such that a positive correlation
+    agrees with the literature: circuits that are more expressive (a smaller divergence), more entangling or have larger
+    gradients are more accurate. Intervals in brackets are 95 % percentile intervals over 1,000 bootstrap resamples of the
+    effective circuits. They show how much a correlation depends on which circuits the space has, and cover neither other random
+    seeds nor other splits.
+    """,
+)
+GAINS = f"""
+    A ridge regression learns accuracy from random circuits and predicts that of the others: from {FEW_CIRCUITS} circuits, about
+    as many as a search trains, or from 90 % of the space. It knows the *costs* (qubits, FLOPs, depth, embedding, entangler,
+    topology) or the *gates* (also the effective rotation of each layer), and the interactions with the embedding. Cells are the
+    rank correlation of predicted and measured validation accuracies without proxies, and the gain by all seven proxies
+    together, with 95 % t intervals over {REPEATS} random choices of circuits:
+"""
+STAGES = f"""
+    A stage drops the half of the circuits that a proxy ranks lower, in the whole space or among the circuits of each number of
+    qubits. *Regret* is the loss of achieved hypervolume: circuits are selected for each number of FLOPs by half of the seeds
+    and the validation part, and judged by the other half and the test part; where no circuit remains the accuracy is 0.
+    Intervals are by the jackknife over the seeds, a rough guide for fronts. *Front lost* is the fraction of the front by the
+    mean validation accuracy that is dropped. *Random* is the mean over {RANDOM_STAGES} random stages; *one epoch* keeps the
+    circuits with the higher validation accuracy after one epoch from one seed, and its *front lost* is a mean over the seeds.
+    All values are after the most epochs.
+"""
+
+
+def proxies_document(results: Sequence[Row]) -> dict[str, Any]:
+    """Return the results of all tables with the verdicts on each."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "pairs": PAIRS,
+        "gradient_draws": GRADIENT_DRAWS,
+        "tables": [{**result, "verdicts": _verdicts(result)} for result in results],
+    }
+
+
+def _verdicts(result: Row) -> dict[str, dict[str, str]]:
+    """Return the verdicts after the most epochs by the title of each proxy; the gain is that of all together."""
+    epochs = str(result["epochs"][-1])
+    partial = result["correlations"]["all"]["partial"]
+    stages = result["stages"][epochs][Scope.QUBITS]
+    return {
+        "correlation": {
+            name: at_least(Interval(**partial[name][f"validation {epochs}"]), USEFUL_CORRELATION) for name in PROXIES
+        },
+        "stage": {name: at_most(Interval(**stages[name]["regret"]), LARGEST_REGRET) for name in [*PROXIES, RANDOM, ONE_EPOCH]},
+        "gain": {
+            base: at_least(Interval(**gain["gain"]), USEFUL_GAIN)
+            for base, gain in result["gains"][epochs][str(FEW_CIRCUITS)].items()
+        },
+    }
+
+
+def proxies_text(document: Row, *, command: str, figure: str) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        command: Command line that writes the report, for the text.
+        figure: Name of the file of the figure.
+    """
+    source = "[proxies/values.parquet](proxies/values.parquet)"
+    compute = "python -m studies.proxies compute --out studies/proxies/values.parquet"
+    tables = document["tables"]
+    lines = [
+        "# Proxies of accuracy that need no training\n",
+        f"Written by `{command}` from {source}, which `{compute}` writes. `judge --json` prints all numbers.\n",
+        *(_flowed(paragraph) for paragraph in PREFACE),
+        *_correlations(tables, figure),
+        *_gains(tables),
+        *_stages(tables),
+    ]
+    return "\n".join(lines)
+
+
+def _correlations(tables: Sequence[Row], figure: str) -> Iterator[str]:
+    most = _most(tables)
+    yield "## Correlations\n"
+    yield _flowed(f"""
+        With validation accuracy after {most} epochs, among all effective circuits. *Maximum* is the correlation that the
+        variance between random seeds allows a perfect predictor, estimated from two halves of the seeds:
+    """)
+    ceilings = ["maximum", *(f"{table['ceilings'][f'validation {most}']:.2f}" for table in tables)]
+    yield from _markdown(tables, [*_rows(tables, CONDITIONS | PROXIES, "all", "raw", most), ceilings])
+    for epochs in tables[0]["epochs"]:
+        yield f"Partial correlations given qubits, FLOPs and depth, after {epochs} epochs:\n"
+        yield from _markdown(tables, _rows(tables, PROXIES, "all", "partial", epochs))
+    for embedding in ("angle", "amplitude"):
+        yield f"Partial correlations after {most} epochs among circuits with {embedding} embedding:\n"
+        yield from _markdown(tables, _rows(tables, PROXIES, embedding, "partial", most))
+    difference = _largest_difference(tables)
+    yield f"Correlations with test accuracy differ from those with validation accuracy by at most {difference:.2f}.\n"
+    yield f"![Partial correlations of the proxies with validation accuracy on all data sets]({figure})\n"
+    yield f"*Partial correlations with validation accuracy after {most} epochs, given qubits, FLOPs and depth.*\n"
+    yield _flowed(f"""
+        A proxy predicts accuracy beyond costs if its partial correlation after {most} epochs is at least {USEFUL_CORRELATION},
+        by the rule of [claims.md](claims.md) for an interval and a bound:
+    """)
+    yield from _markdown(tables, _verdict_rows(tables, "correlation", PROXIES))
+
+
+def _gains(tables: Sequence[Row]) -> Iterator[str]:
+    yield "## Gain in prediction\n"
+    yield _flowed(GAINS)
+    rows = []
+    for epochs in tables[0]["epochs"]:
+        for train, bases in tables[0]["gains"][str(epochs)].items():
+            for base in bases:
+                cells = [table["gains"][str(epochs)][train][base] for table in tables]
+                texts = [f"{cell['without']:.2f} {_interval(cell['gain'], 3, sign='+')}" for cell in cells]
+                rows.append([f"{epochs} epochs, {int(train):,} circuits, {base}", *texts])
+    yield from _markdown(tables, rows)
+    most = _most(tables)
+    yield f"The proxies help if the gain from {FEW_CIRCUITS} circuits after {most} epochs is at least {USEFUL_GAIN}:\n"
+    yield from _markdown(tables, _verdict_rows(tables, "gain", {base: base for base in tables[0]["verdicts"]["gain"]}))
+
+
+def _stages(tables: Sequence[Row]) -> Iterator[str]:
+    yield "## A stage before a race\n"
+    yield _flowed(STAGES)
+    titles = PROXIES | {RANDOM: RANDOM, ONE_EPOCH: ONE_EPOCH}
+    for scope, phrase in ((Scope.SPACE, "in the whole space"), (Scope.QUBITS, "for each number of qubits")):
+        yield f"Half {phrase}, regret and front lost:\n"
+        yield from _markdown(
+            tables, [[title, *(_stage(table, scope, name) for table in tables)] for name, title in titles.items()]
+        )
+    yield f"A stage for each number of qubits is safe if its regret is at most {LARGEST_REGRET}:\n"
+    yield from _markdown(tables, _verdict_rows(tables, "stage", titles))
+
+
+def _stage(table: Row, scope: Scope, name: str) -> str:
+    stage = table["stages"][str(table["epochs"][-1])][scope][name]
+    return f"{_interval(stage['regret'], 3)}, {stage['front_lost']:.0%}"
+
+
+def _most(tables: Sequence[Row]) -> int:
+    return int(tables[0]["epochs"][-1])
+
+
+def _rows(tables: Sequence[Row], titles: Mapping[str, str], group: str, kind: str, epochs: int) -> list[list[str]]:
+    """Return a row of correlations with validation accuracy for each title."""
+
+    def text(table: Row, name: str) -> str:
+        return _interval(table["correlations"][group][kind][name][f"validation {epochs}"], 2)
+
+    return [[title, *(text(table, name) for table in tables)] for name, title in titles.items()]
+
+
+def _verdict_rows(tables: Sequence[Row], kind: str, titles: Mapping[str, str]) -> list[list[str]]:
+    return [[title, *(str(table["verdicts"][kind][name]) for table in tables)] for name, title in titles.items()]
+
+
+def _largest_difference(tables: Sequence[Row]) -> float:
+    """Return the largest difference of correlations with the accuracies on the test and the validation part."""
+    largest: float = max(
+        abs(by_outcome[f"test {epochs}"]["value"] - by_outcome[f"validation {epochs}"]["value"])
+        for table in tables
+        for kinds in table["correlations"].values()
+        for kind in kinds.values()
+        for by_outcome in kind.values()
+        for epochs in table["epochs"]
+    )
+    return largest
+
+
+def _interval(interval: Mapping[str, float], digits: int, sign: str = "") -> str:
+    return f"{interval['value']:{sign}.{digits}f} ({interval['low']:.{digits}f} to {interval['high']:.{digits}f})"
+
+
+def _flowed(text: str) -> str:
+    """Return a paragraph as one line, which Markdown renderers wrap by themselves, and an empty line."""
+    return f"{' '.join(text.split())}\n"
+
+
+def _markdown(tables: Sequence[Row], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table with a column for each data set, and an empty line."""
+    header = ["", *(table["dataset"] for table in tables)]
+    yield f"| {' | '.join(header)} |"
+    yield f"|{' --- |' * len(header)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
