@@ -15,8 +15,6 @@ from faqnas_optuna import Table
 from studies.claims.crossfit import Halves
 from studies.claims.intervals import Interval
 
-RESAMPLES = 1000
-"""Number of bootstrap resamples."""
 PERCENTILES = (2.5, 97.5)
 """Ends of an interval."""
 
@@ -34,12 +32,14 @@ def correlate(
     predictors: Mapping[str, NDArray[np.float64]],
     outcomes: Mapping[str, NDArray[np.float64]],
     conditions: Sequence[str],
-    resamples: int = RESAMPLES,
+    *,
+    resamples: int,
 ) -> Correlations:
     """Return the correlations of all predictors with all outcomes, all of them (circuits,).
 
     Args:
         conditions: Names of predictors for the partial correlations.
+        resamples: Number of bootstrap resamples.
     """
     columns = [dense_ranks(values) for values in (*predictors.values(), *outcomes.values())]
     circuits = len(columns[0])

@@ -12,7 +12,7 @@ from faqnas_optuna.circuits.genome import Circuit, Embedding
 from faqnas_optuna.tables.space import all_circuits
 from studies.claims.measuring import epochs_of
 from studies.proxies.correlation import Correlations, ceiling, correlate
-from studies.proxies.prediction import FEW_CIRCUITS, MOST, gains
+from studies.proxies.prediction import FEW_CIRCUITS, MOST, Base, gains, gene_features
 from studies.proxies.pruning import simulate
 
 PROXIES = {
@@ -29,6 +29,10 @@ CONDITIONS = {"qubits": "qubits", "log_flops": "FLOPs", "depth": "depth"}
 """Titles of the costs beyond which a proxy should predict."""
 PARTS = ("validation", "test")
 """Parts of the data whose mean accuracy is predicted."""
+RESAMPLES = 1000
+"""Number of bootstrap resamples of the correlations."""
+REPEATS = 20
+"""Number of random choices of the circuits from which a model learns."""
 
 
 def oriented(values: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
@@ -54,6 +58,7 @@ def judge(table: Table, digests: Sequence[str], values: Mapping[str, NDArray[np.
     outcomes = {
         f"{part} {epochs}": table.right(part, epochs)[rows].mean(axis=1) for epochs in epochs_of(table) for part in PARTS
     }
+    features = gene_features(circuits, predictors["log_flops"])
     is_amplitude = np.array([circuit.embedding is Embedding.AMPLITUDE for circuit in circuits])
     groups = {"all": np.ones(len(rows), np.bool_), "angle": ~is_amplitude, "amplitude": is_amplitude}
     return {
@@ -62,10 +67,7 @@ def judge(table: Table, digests: Sequence[str], values: Mapping[str, NDArray[np.
         "epochs": list(epochs_of(table)),
         "ceilings": {f"{part} {epochs}": ceiling(table, rows, part, epochs) for epochs in epochs_of(table) for part in PARTS},
         "correlations": {name: asdict(_within(group, predictors, outcomes)) for name, group in groups.items()},
-        "gains": {
-            str(epochs): _gains(circuits, predictors["log_flops"], proxies, outcomes[f"validation {epochs}"])
-            for epochs in epochs_of(table)
-        },
+        "gains": {str(epochs): _gains(features, proxies, outcomes[f"validation {epochs}"]) for epochs in epochs_of(table)},
         "stages": {str(epochs): _stages(table, epochs, digests, circuits, proxies) for epochs in epochs_of(table)},
     }
 
@@ -86,23 +88,19 @@ def _within(
         {name: column[group] for name, column in predictors.items()},
         {name: column[group] for name, column in outcomes.items()},
         [*CONDITIONS],
+        resamples=RESAMPLES,
     )
 
 
 def _gains(
-    circuits: Sequence[Circuit],
-    log_flops: NDArray[np.float64],
-    proxies: Mapping[str, NDArray[np.float64]],
-    accuracies: NDArray[np.float64],
+    features: Mapping[Base, NDArray[np.float64]], proxies: Mapping[str, NDArray[np.float64]], accuracies: NDArray[np.float64]
 ) -> dict[str, Any]:
     """Return the gains by the number of circuits from which the models learn."""
-    sizes = (FEW_CIRCUITS, round(MOST * len(circuits)))
-    return {
-        str(train): {
-            str(base): asdict(gain) for base, gain in gains(circuits, log_flops, proxies, accuracies, train=train).items()
-        }
-        for train in sizes
-    }
+    by_size = {}
+    for train in (FEW_CIRCUITS, round(MOST * len(accuracies))):
+        results = gains(features, proxies, accuracies, train=train, repeats=REPEATS)
+        by_size[str(train)] = {str(base): asdict(gain) for base, gain in results.items()}
+    return by_size
 
 
 def _stages(

@@ -13,8 +13,6 @@ from faqnas_optuna.training.statistics import mean_interval
 from studies.claims.intervals import Interval
 from studies.proxies.correlation import dense_ranks, spearman
 
-REPEATS = 20
-"""Number of random choices of the circuits from which a model learns."""
 FEW_CIRCUITS = 100
 """Number of circuits from which a model learns if training is expensive: about a search of five generations."""
 MOST = 0.9
@@ -42,70 +40,61 @@ class Gain:
     """Increase by the proxies, with a t interval over the random choices of circuits."""
 
 
-def cost_features(circuits: Sequence[Circuit], log_flops: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the features of `Base.COSTS` as columns (circuits, features)."""
-    rows = []
-    for circuit, flops in zip(circuits, log_flops, strict=True):
-        gates = EffectiveGates(circuit=circuit)
-        entangler = [float(gates.is_entangled and circuit.entangler is kind) for kind in (Entangler.CNOT, Entangler.CZ)]
-        circular = float(gates.is_entangled and circuit.topology is Topology.CIRCULAR)
-        rows.append([circuit.n_qubits, circuit.n_qubits**2, flops, flops**2, circuit.depth, *entangler, circular])
-    return np.array(rows, np.float64)
+def gene_features(circuits: Sequence[Circuit], log_flops: NDArray[np.float64]) -> dict[Base, NDArray[np.float64]]:
+    """Return the features (circuits, features) of each base; the first is the embedding, ±½."""
+    costs = np.array([_costs(circuit, flops) for circuit, flops in zip(circuits, log_flops, strict=True)], np.float64)
+    gates = np.array([_gates(circuit) for circuit in circuits], np.float64)
+    return {Base.COSTS: costs, Base.GATES: np.hstack([costs, gates])}
 
 
-def gate_features(circuits: Sequence[Circuit]) -> NDArray[np.float64]:
-    """Return one column for each rotation in each layer, 1 where it is effective."""
-    rows = []
-    for circuit in circuits:
-        rotations = EffectiveGates(circuit=circuit).effective_rotations
-        padded = [*rotations, *[None] * (PAPER_DEPTH - len(rotations))]
-        layers = [float(len(rotations) == count) for count in range(PAPER_DEPTH + 1)]
-        rows.append([*layers, *(float(rotation is kind) for rotation in padded for kind in Rotation)])
-    return np.array(rows)
+def _costs(circuit: Circuit, flops: float) -> list[float]:
+    is_entangled = EffectiveGates(circuit=circuit).is_entangled
+    sign = 0.5 if circuit.embedding is Embedding.AMPLITUDE else -0.5
+    entanglers = [is_entangled and circuit.entangler is kind for kind in (Entangler.CNOT, Entangler.CZ)]
+    is_circular = is_entangled and circuit.topology is Topology.CIRCULAR
+    return [sign, circuit.n_qubits, circuit.n_qubits**2, flops, flops**2, circuit.depth, *entanglers, is_circular]
+
+
+def _gates(circuit: Circuit) -> list[float]:
+    """Return an indicator of each number of effective layers, and of each rotation in each layer."""
+    rotations = EffectiveGates(circuit=circuit).effective_rotations
+    padded = [*rotations, *[None] * (PAPER_DEPTH - len(rotations))]
+    layers = [len(rotations) == count for count in range(PAPER_DEPTH + 1)]
+    return [*layers, *(rotation is kind for rotation in padded for kind in Rotation)]
 
 
 def gains(
-    circuits: Sequence[Circuit],
-    log_flops: NDArray[np.float64],
+    features: Mapping[Base, NDArray[np.float64]],
     proxies: Mapping[str, NDArray[np.float64]],
     accuracies: NDArray[np.float64],
     *,
     train: int,
-    repeats: int = REPEATS,
+    repeats: int,
 ) -> dict[Base, Gain]:
     """Return the gain by all proxies together over each base.
 
     Args:
+        features: Result of `gene_features`.
         accuracies: (circuits,) mean accuracies.
         train: Number of circuits from which the models learn.
+        repeats: Number of random choices of these circuits.
     """
-    costs = cost_features(circuits, log_flops)
-    bases = {Base.COSTS: costs, Base.GATES: np.hstack([costs, gate_features(circuits)])}
     # Ranks, since the divergences have extreme values.
     extra = np.stack([dense_ranks(values) / len(values) for values in proxies.values()], axis=1)
-    sign = np.array([0.5 if circuit.embedding is Embedding.AMPLITUDE else -0.5 for circuit in circuits])[:, np.newaxis]
     results = {}
-    for base, features in bases.items():
+    for base, columns in features.items():
         pairs = []
         for repeat in range(repeats):
-            order = np.random.default_rng(repeat).permutation(len(circuits))
             # The same circuits for both models, so that the difference is paired.
-            scores = [
-                _score(_with_embedding(columns, sign), accuracies, order[:train], order[train:])
-                for columns in (features, np.hstack([features, extra]))
-            ]
-            pairs.append(scores)
+            order = np.random.default_rng(repeat).permutation(len(accuracies))
+            models = (columns, np.hstack([columns, extra]))
+            pairs.append([_score(model, accuracies, order[:train], order[train:]) for model in models])
         without, together = np.array(pairs).T
         differences = together - without
         mean = float(differences.mean())
         low, high = mean_interval(mean, float(differences.std(ddof=1)), repeats)
         results[base] = Gain(without=float(without.mean()), gain=Interval(value=mean, low=low, high=high))
     return results
-
-
-def _with_embedding(features: NDArray[np.float64], sign: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return features and their interactions with the embedding, on which most effects depend."""
-    return np.hstack([sign, features, sign * features])
 
 
 def _score(
@@ -116,6 +105,8 @@ def _score(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    # With the interactions with the embedding, on which most effects depend.
+    columns = np.hstack([features, features[:, :1] * features[:, 1:]])
     model = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
-    model.fit(features[train], accuracies[train])
-    return spearman(model.predict(features[rest]), accuracies[rest])
+    model.fit(columns[train], accuracies[train])
+    return spearman(model.predict(columns[rest]), accuracies[rest])

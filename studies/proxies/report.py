@@ -7,8 +7,8 @@ from faqnas_optuna.reporting.documents import SCHEMA_VERSION
 from studies.claims.intervals import Interval
 from studies.claims.measuring import at_least, at_most
 from studies.proxies.expressibility import BINS
-from studies.proxies.judging import CONDITIONS, PROXIES
-from studies.proxies.prediction import FEW_CIRCUITS, REPEATS
+from studies.proxies.judging import CONDITIONS, PROXIES, REPEATS, RESAMPLES
+from studies.proxies.prediction import FEW_CIRCUITS
 from studies.proxies.pruning import ONE_EPOCH, RANDOM, RANDOM_STAGES, Scope
 from studies.proxies.sampling import GRADIENT_DRAWS, PAIRS
 
@@ -46,12 +46,12 @@ PREFACE = (
     amplitude embedding reaches only n of the 2ⁿ amplitudes. *From zero*: the states start from |0…0⟩ as in the cited paper,
     which does not distinguish the embeddings.
     """,
-    """
+    f"""
     All correlations are Spearman's with the mean accuracy over the seeds of a table. Signs are such that a positive correlation
     agrees with the literature: circuits that are more expressive (a smaller divergence), more entangling or have larger
-    gradients are more accurate. Intervals in brackets are 95 % percentile intervals over 1,000 bootstrap resamples of the
-    effective circuits. They show how much a correlation depends on which circuits the space has, and cover neither other random
-    seeds nor other splits.
+    gradients are more accurate. Intervals in brackets are 95 % percentile intervals over {RESAMPLES:,} bootstrap resamples of
+    the effective circuits. They show how much a correlation depends on which circuits the space has, and cover neither other
+    random seeds nor other splits.
     """,
 )
 GAINS = f"""

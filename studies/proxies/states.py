@@ -174,7 +174,8 @@ def pair_fidelities(re: Floats, im: Floats) -> Floats:
         for b in range(half):
             real[b] += re[k, b] * re[k, half + b] + im[k, b] * im[k, half + b]
             imaginary[b] += re[k, b] * im[k, half + b] - im[k, b] * re[k, half + b]
-    return real**2 + imaginary**2
+    fidelities: Floats = real**2 + imaginary**2
+    return fidelities
 
 
 def meyer_wallach(re: Floats, im: Floats) -> Floats:
