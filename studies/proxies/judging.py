@@ -13,7 +13,7 @@ from faqnas_optuna.tables.space import all_circuits
 from studies.claims.measuring import epochs_of
 from studies.proxies.correlation import Correlations, ceiling, correlate
 from studies.proxies.prediction import FEW_CIRCUITS, MOST, Base, gains, gene_features
-from studies.proxies.pruning import simulate
+from studies.proxies.pruning import FEWEST_FLOPS, simulate
 
 PROXIES = {
     "expressibility_embedded": "expressibility",
@@ -68,7 +68,10 @@ def judge(table: Table, digests: Sequence[str], values: Mapping[str, NDArray[np.
         "ceilings": {f"{part} {epochs}": ceiling(table, rows, part, epochs) for epochs in epochs_of(table) for part in PARTS},
         "correlations": {name: asdict(_within(group, predictors, outcomes)) for name, group in groups.items()},
         "gains": {str(epochs): _gains(features, proxies, outcomes[f"validation {epochs}"]) for epochs in epochs_of(table)},
-        "stages": {str(epochs): _stages(table, epochs, digests, circuits, proxies) for epochs in epochs_of(table)},
+        "stages": {
+            str(epochs): _stages(table, epochs, digests, circuits, proxies, predictors["log_flops"])
+            for epochs in epochs_of(table)
+        },
     }
 
 
@@ -95,11 +98,15 @@ def _within(
 def _gains(
     features: Mapping[Base, NDArray[np.float64]], proxies: Mapping[str, NDArray[np.float64]], accuracies: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """Return the gains by the number of circuits from which the models learn."""
-    by_size = {}
+    """Return the gains by the number of circuits from which the models learn, then by the set of proxies."""
+    # The gradient variance alone, too: few circuits may not be enough to learn the effects of seven proxies.
+    sets = {"all": proxies, "gradient_variance": {"gradient_variance": proxies["gradient_variance"]}}
+    by_size: dict[str, Any] = {}
     for train in (FEW_CIRCUITS, round(MOST * len(accuracies))):
-        results = gains(features, proxies, accuracies, train=train, repeats=REPEATS)
-        by_size[str(train)] = {str(base): asdict(gain) for base, gain in results.items()}
+        by_size[str(train)] = {}
+        for name, chosen in sets.items():
+            results = gains(features, chosen, accuracies, train=train, repeats=REPEATS)
+            by_size[str(train)][name] = {str(base): asdict(gain) for base, gain in results.items()}
     return by_size
 
 
@@ -109,9 +116,10 @@ def _stages(
     digests: Sequence[str],
     circuits: Sequence[Circuit],
     proxies: Mapping[str, NDArray[np.float64]],
+    log_flops: NDArray[np.float64],
 ) -> dict[str, Any]:
     places = {digest: place for place, digest in enumerate(digests)}
     networks = np.array([places[digest] for digest in table.column("trained").tolist()])
     qubits = np.array([circuit.n_qubits for circuit in circuits])
-    results = simulate(table, epochs, proxies, qubits, networks)
+    results = simulate(table, epochs, {**proxies, FEWEST_FLOPS: -log_flops}, qubits, networks)
     return {str(scope): {name: asdict(stage) for name, stage in stages.items()} for scope, stages in results.items()}

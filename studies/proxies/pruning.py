@@ -21,6 +21,8 @@ RANDOM = "random"
 """Name of the stage that drops a random half, the baseline of a useful proxy."""
 RANDOM_STAGES = 10
 """Number of random stages over which the results are averaged."""
+FEWEST_FLOPS = "fewest FLOPs"
+"""Name of the stage that keeps the cheaper half, which a proxy that is smaller for deeper circuits may imitate."""
 ONE_EPOCH = "one epoch"
 """Name of the stage that trains each circuit for one epoch from one of the seeds that select."""
 
@@ -42,6 +44,8 @@ class Stage:
     """Fraction of the networks on the front by the mean validation accuracy over all seeds that are dropped."""
     regret: Interval
     """Loss of achieved hypervolume, with the jackknife's interval over the seeds."""
+    beyond_random: Interval
+    """Regret minus that of the random stages, whose interval is paired by seeds."""
 
 
 def simulate(
@@ -84,15 +88,21 @@ def _simulate(
         # The stage by training uses the first of the seeds that select, so that it shares no training with those that judge.
         by_training = trained[:, halves.choosing.argmax(axis=0)]
         masks = [mask[:, np.newaxis] for mask in (*fixed.values(), *random)]
-        regrets = regret(by_cost, epochs, halves, [*masks, by_training], networks)
-        return np.array([*regrets[: len(fixed)], regrets[len(fixed) : -1].mean(), regrets[-1]])
+        regrets = regrets_of(by_cost, epochs, halves, [*masks, by_training], networks)
+        baseline = regrets[len(fixed) : -1].mean()
+        results = np.array([*regrets[: len(fixed)], baseline, regrets[-1]])
+        return np.concatenate([results, results - baseline])
 
     front = networks[[table.index(entry.circuit) for entry in table.front(epochs)]]
     lost = {name: float(np.mean(~mask[front])) for name, mask in fixed.items()}
     lost[RANDOM] = float(np.mean([~mask[front] for mask in random]))
     lost[ONE_EPOCH] = float(np.mean(~trained[front]))
     intervals = jackknife(statistics, by_cost.seeds)
-    return {name: Stage(front_lost=lost[name], regret=interval) for name, interval in zip(lost, intervals, strict=True)}
+    pairs = zip(intervals[: len(lost)], intervals[len(lost) :], strict=True)
+    return {
+        name: Stage(front_lost=lost[name], regret=regret, beyond_random=beyond)
+        for name, (regret, beyond) in zip(lost, pairs, strict=True)
+    }
 
 
 def better_half(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -105,7 +115,7 @@ def better_half(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArr
     return mask
 
 
-def regret(
+def regrets_of(
     by_cost: CircuitsByCost,
     epochs: int,
     halves: Halves,

@@ -5,11 +5,11 @@ from typing import Any
 
 from faqnas_optuna.reporting.documents import SCHEMA_VERSION
 from studies.claims.intervals import Interval
-from studies.claims.measuring import at_least, at_most
+from studies.claims.measuring import Verdict, at_least, at_most, below
 from studies.proxies.expressibility import BINS
 from studies.proxies.judging import CONDITIONS, PROXIES, REPEATS, RESAMPLES
-from studies.proxies.prediction import FEW_CIRCUITS
-from studies.proxies.pruning import ONE_EPOCH, RANDOM, RANDOM_STAGES, Scope
+from studies.proxies.prediction import FEW_CIRCUITS, Base
+from studies.proxies.pruning import FEWEST_FLOPS, ONE_EPOCH, RANDOM, RANDOM_STAGES, Scope
 from studies.proxies.sampling import GRADIENT_DRAWS, PAIRS
 
 Row = Mapping[str, Any]
@@ -19,6 +19,15 @@ USEFUL_CORRELATION = 0.1
 """Minimum partial correlation of a proxy that predicts, as for claim 1c."""
 USEFUL_GAIN = 0.01
 """Minimum gain in rank correlation by all proxies together."""
+SETS = {"all": "all proxies", "gradient_variance": "gradient variance"}
+"""Titles of the sets of proxies whose gain is measured."""
+QUESTIONS = {
+    "correlation": "predicts accuracy beyond qubits, FLOPs and depth",
+    "gain": "improves predictions from few circuits",
+    "safe": "loses little hypervolume as a stage before a race",
+    "better": "loses less than a random stage",
+}
+"""Kinds of verdicts, as questions about a proxy."""
 LARGEST_REGRET = 0.01
 """Maximum loss of hypervolume by a stage, as for claim 5."""
 
@@ -59,15 +68,16 @@ GAINS = f"""
     as many as a search trains, or from 90 % of the space. It knows the *costs* (qubits, FLOPs, depth, embedding, entangler,
     topology) or the *gates* (also the effective rotation of each layer), and the interactions with the embedding. Cells are the
     rank correlation of predicted and measured validation accuracies without proxies, and the gain by all seven proxies
-    together, with 95 % t intervals over {REPEATS} random choices of circuits:
+    together or by the gradient variance alone, with 95 % t intervals over {REPEATS} random choices of circuits:
 """
 STAGES = f"""
     A stage drops the half of the circuits that a proxy ranks lower, in the whole space or among the circuits of each number of
     qubits. *Regret* is the loss of achieved hypervolume: circuits are selected for each number of FLOPs by half of the seeds
     and the validation part, and judged by the other half and the test part; where no circuit remains the accuracy is 0.
     Intervals are by the jackknife over the seeds, a rough guide for fronts. *Front lost* is the fraction of the front by the
-    mean validation accuracy that is dropped. *Random* is the mean over {RANDOM_STAGES} random stages; *one epoch* keeps the
-    circuits with the higher validation accuracy after one epoch from one seed, and its *front lost* is a mean over the seeds.
+    mean validation accuracy that is dropped. *Random* is the mean over {RANDOM_STAGES} random stages, *fewest FLOPs* keeps the
+    cheaper circuits, and *one epoch* those with the higher validation accuracy after one epoch from one seed (its *front lost*
+    is a mean over the seeds).
     All values are after the most epochs.
 """
 
@@ -83,19 +93,22 @@ def proxies_document(results: Sequence[Row]) -> dict[str, Any]:
 
 
 def _verdicts(result: Row) -> dict[str, dict[str, str]]:
-    """Return the verdicts after the most epochs by the title of each proxy; the gain is that of all together."""
+    """Return the verdicts after the most epochs, by the names of proxies, stages, or sets of proxies and bases."""
     epochs = str(result["epochs"][-1])
     partial = result["correlations"]["all"]["partial"]
     stages = result["stages"][epochs][Scope.QUBITS]
+    gains = result["gains"][epochs][str(FEW_CIRCUITS)]
     return {
         "correlation": {
             name: at_least(Interval(**partial[name][f"validation {epochs}"]), USEFUL_CORRELATION) for name in PROXIES
         },
-        "stage": {name: at_most(Interval(**stages[name]["regret"]), LARGEST_REGRET) for name in [*PROXIES, RANDOM, ONE_EPOCH]},
         "gain": {
-            base: at_least(Interval(**gain["gain"]), USEFUL_GAIN)
-            for base, gain in result["gains"][epochs][str(FEW_CIRCUITS)].items()
+            f"{name}, {base}": at_least(Interval(**gain["gain"]), USEFUL_GAIN)
+            for name, by_base in gains.items()
+            for base, gain in by_base.items()
         },
+        "safe": {name: at_most(Interval(**stage["regret"]), LARGEST_REGRET) for name, stage in stages.items()},
+        "better": {name: below(Interval(**stages[name]["beyond_random"]), 0) for name in stages if name != RANDOM},
     }
 
 
@@ -113,11 +126,30 @@ def proxies_text(document: Row, *, command: str, figure: str) -> str:
         "# Proxies of accuracy that need no training\n",
         f"Written by `{command}` from {source}, which `{compute}` writes. `judge --json` prints all numbers.\n",
         *(_flowed(paragraph) for paragraph in PREFACE),
+        *_summary(tables),
         *_correlations(tables, figure),
         *_gains(tables),
         *_stages(tables),
     ]
     return "\n".join(lines)
+
+
+def _summary(tables: Sequence[Row]) -> Iterator[str]:
+    """Yield the names for which each question has the same answer on all tables; the sections have the rules."""
+    titles = PROXIES | {f"{name}, {base}": f"{title} ({base})" for name, title in SETS.items() for base in Base}
+    yield "## Verdict\n"
+    yield f"After {_most(tables)} epochs, by the rules below:\n"
+    rows = []
+    for kind, question in QUESTIONS.items():
+        verdicts = {name: {table["verdicts"][kind][name] for table in tables} for name in tables[0]["verdicts"][kind]}
+        answers = [
+            "; ".join(titles[name] for name, values in verdicts.items() if name in titles and values == {verdict}) or "none"
+            for verdict in (Verdict.HOLDS, Verdict.FAILS)
+        ]
+        rows.append(f"| {question} | {' | '.join(answers)} |")
+    yield "| question | yes on all data sets | no on all data sets |"
+    yield "| --- | --- | --- |"
+    yield "\n".join(rows) + "\n"
 
 
 def _correlations(tables: Sequence[Row], figure: str) -> Iterator[str]:
@@ -135,8 +167,8 @@ def _correlations(tables: Sequence[Row], figure: str) -> Iterator[str]:
     for embedding in ("angle", "amplitude"):
         yield f"Partial correlations after {most} epochs among circuits with {embedding} embedding:\n"
         yield from _markdown(tables, _rows(tables, PROXIES, embedding, "partial", most))
-    difference = _largest_difference(tables)
-    yield f"Correlations with test accuracy differ from those with validation accuracy by at most {difference:.2f}.\n"
+    yield f"Partial correlations with test accuracy after {most} epochs, among all effective circuits:\n"
+    yield from _markdown(tables, _rows(tables, PROXIES, "all", "partial", most, part="test"))
     yield f"![Partial correlations of the proxies with validation accuracy on all data sets]({figure})\n"
     yield f"*Partial correlations with validation accuracy after {most} epochs, given qubits, FLOPs and depth.*\n"
     yield _flowed(f"""
@@ -151,28 +183,43 @@ def _gains(tables: Sequence[Row]) -> Iterator[str]:
     yield _flowed(GAINS)
     rows = []
     for epochs in tables[0]["epochs"]:
-        for train, bases in tables[0]["gains"][str(epochs)].items():
-            for base in bases:
-                cells = [table["gains"][str(epochs)][train][base] for table in tables]
-                texts = [f"{cell['without']:.2f} {_interval(cell['gain'], 3, sign='+')}" for cell in cells]
-                rows.append([f"{epochs} epochs, {int(train):,} circuits, {base}", *texts])
+        for train, sets in tables[0]["gains"][str(epochs)].items():
+            for name, bases in sets.items():
+                for base in bases:
+                    cells = [table["gains"][str(epochs)][train][name][base] for table in tables]
+                    texts = [f"{cell['without']:.2f} {_interval(cell['gain'], 3, sign='+')}" for cell in cells]
+                    rows.append([f"{epochs} epochs, {int(train):,} circuits, {base}, {SETS[name]}", *texts])
     yield from _markdown(tables, rows)
     most = _most(tables)
     yield f"The proxies help if the gain from {FEW_CIRCUITS} circuits after {most} epochs is at least {USEFUL_GAIN}:\n"
-    yield from _markdown(tables, _verdict_rows(tables, "gain", {base: base for base in tables[0]["verdicts"]["gain"]}))
+    titles = {
+        f"{name}, {base}": f"{title}, {base}"
+        for name, title in SETS.items()
+        for base in tables[0]["gains"][str(most)][str(FEW_CIRCUITS)][name]
+    }
+    yield from _markdown(tables, _verdict_rows(tables, "gain", titles))
 
 
 def _stages(tables: Sequence[Row]) -> Iterator[str]:
     yield "## A stage before a race\n"
     yield _flowed(STAGES)
-    titles = PROXIES | {RANDOM: RANDOM, ONE_EPOCH: ONE_EPOCH}
+    baselines = {name: name for name in (FEWEST_FLOPS, ONE_EPOCH, RANDOM)}
     for scope, phrase in ((Scope.SPACE, "in the whole space"), (Scope.QUBITS, "for each number of qubits")):
         yield f"Half {phrase}, regret and front lost:\n"
-        yield from _markdown(
-            tables, [[title, *(_stage(table, scope, name) for table in tables)] for name, title in titles.items()]
-        )
+        rows = [[title, *(_stage(table, scope, name) for table in tables)] for name, title in (PROXIES | baselines).items()]
+        yield from _markdown(tables, rows)
+    yield "Regret minus that of random stages, half for each number of qubits:\n"
+    compared = {name: title for name, title in (PROXIES | baselines).items() if name != RANDOM}
+    epochs = str(_most(tables))
+    rows = [
+        [title, *(_interval(table["stages"][epochs][Scope.QUBITS][name]["beyond_random"], 3) for table in tables)]
+        for name, title in compared.items()
+    ]
+    yield from _markdown(tables, rows)
     yield f"A stage for each number of qubits is safe if its regret is at most {LARGEST_REGRET}:\n"
-    yield from _markdown(tables, _verdict_rows(tables, "stage", titles))
+    yield from _markdown(tables, _verdict_rows(tables, "safe", PROXIES | baselines))
+    yield "It is better than a random stage if the difference in regret is below 0:\n"
+    yield from _markdown(tables, _verdict_rows(tables, "better", compared))
 
 
 def _stage(table: Row, scope: Scope, name: str) -> str:
@@ -184,30 +231,19 @@ def _most(tables: Sequence[Row]) -> int:
     return int(tables[0]["epochs"][-1])
 
 
-def _rows(tables: Sequence[Row], titles: Mapping[str, str], group: str, kind: str, epochs: int) -> list[list[str]]:
-    """Return a row of correlations with validation accuracy for each title."""
+def _rows(
+    tables: Sequence[Row], titles: Mapping[str, str], group: str, kind: str, epochs: int, part: str = "validation"
+) -> list[list[str]]:
+    """Return a row of correlations with the accuracy on a part for each title."""
 
     def text(table: Row, name: str) -> str:
-        return _interval(table["correlations"][group][kind][name][f"validation {epochs}"], 2)
+        return _interval(table["correlations"][group][kind][name][f"{part} {epochs}"], 2)
 
     return [[title, *(text(table, name) for table in tables)] for name, title in titles.items()]
 
 
 def _verdict_rows(tables: Sequence[Row], kind: str, titles: Mapping[str, str]) -> list[list[str]]:
     return [[title, *(str(table["verdicts"][kind][name]) for table in tables)] for name, title in titles.items()]
-
-
-def _largest_difference(tables: Sequence[Row]) -> float:
-    """Return the largest difference of correlations with the accuracies on the test and the validation part."""
-    largest: float = max(
-        abs(by_outcome[f"test {epochs}"]["value"] - by_outcome[f"validation {epochs}"]["value"])
-        for table in tables
-        for kinds in table["correlations"].values()
-        for kind in kinds.values()
-        for by_outcome in kind.values()
-        for epochs in table["epochs"]
-    )
-    return largest
 
 
 def _interval(interval: Mapping[str, float], digits: int, sign: str = "") -> str:
