@@ -41,6 +41,7 @@ def correlate(
         conditions: Names of predictors for the partial correlations.
         resamples: Number of bootstrap resamples.
     """
+    # Dense ranks are computed once: a resample changes the counts of the ranks, not their order.
     columns = [dense_ranks(values) for values in (*predictors.values(), *outcomes.values())]
     circuits = len(columns[0])
     names = list(predictors)
@@ -126,5 +127,6 @@ def ceiling(table: Table, rows: NDArray[np.int64], part: str, epochs: int) -> fl
     halves = Halves.of(np.arange(len(table.seeds)), len(table.seeds)).some
     right = table.right(part, epochs)[rows]
     pairs = zip((right @ halves.choosing).T, (right @ halves.judging).T, strict=True)
+    # Spearman-Brown assumes Pearson's correlation, from which that of ranks differs little here.
     agreement = float(np.mean([spearman(a.astype(float), b.astype(float)) for a, b in pairs]))
     return float(np.sqrt(2 * agreement / (1 + agreement)))

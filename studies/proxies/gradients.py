@@ -32,6 +32,7 @@ def gradient_variance(circuit: Circuit, draws: int, generator: np.random.Generat
     gradients = np.empty_like(weights[0])
     measured = np.empty_like(inputs[0])
     grad_inputs = np.empty_like(inputs[0])
+    # One sample at a time, since each has its own angles, which a batch of the kernels shares.
     for draw in range(draws):
         forward(inputs[draw], weights[draw], program, workspace, measured, False)
         backward(weights[draw], program, workspace, signs[draw], grad_inputs, gradients)

@@ -50,11 +50,13 @@ def judge(table: Table, digests: Sequence[str], values: Mapping[str, NDArray[np.
         digests: Effective circuits.
         values: (circuits,) values of the proxies.
     """
+    # The file of values has digests only; the circuits follow from the space.
     by_digest = {circuit.digest: circuit for circuit in all_circuits()}
     circuits = [by_digest[digest] for digest in digests]
     rows = np.array([table.index(digest) for digest in digests])
     proxies = oriented(values)
     predictors = _conditions(table, circuits, rows) | proxies
+    # Seeds are averaged: a proxy cannot predict the luck of a single training.
     outcomes = {
         f"{part} {epochs}": table.right(part, epochs)[rows].mean(axis=1) for epochs in epochs_of(table) for part in PARTS
     }
@@ -119,7 +121,9 @@ def _stages(
     log_flops: NDArray[np.float64],
 ) -> dict[str, Any]:
     places = {digest: place for place, digest in enumerate(digests)}
+    # Circuits that differ only in inert gates are one network, which a stage keeps or drops as a whole.
     networks = np.array([places[digest] for digest in table.column("trained").tolist()])
     qubits = np.array([circuit.n_qubits for circuit in circuits])
+    # The front consists of cheap circuits, so that dropping expensive ones is the obvious alternative to any proxy.
     results = simulate(table, epochs, {**proxies, FEWEST_FLOPS: -log_flops}, qubits, networks)
     return {str(scope): {name: asdict(stage) for name, stage in stages.items()} for scope, stages in results.items()}

@@ -48,16 +48,19 @@ def gene_features(circuits: Sequence[Circuit], log_flops: NDArray[np.float64]) -
 
 
 def _costs(circuit: Circuit, flops: float) -> list[float]:
+    # Inert entanglers neither cost accuracy nor help it.
     is_entangled = EffectiveGates(circuit=circuit).is_entangled
     sign = 0.5 if circuit.embedding is Embedding.AMPLITUDE else -0.5
     entanglers = [is_entangled and circuit.entangler is kind for kind in (Entangler.CNOT, Entangler.CZ)]
     is_circular = is_entangled and circuit.topology is Topology.CIRCULAR
+    # Squares, since accuracy saturates with qubits and FLOPs.
     return [sign, circuit.n_qubits, circuit.n_qubits**2, flops, flops**2, circuit.depth, *entanglers, is_circular]
 
 
 def _gates(circuit: Circuit) -> list[float]:
     """Return an indicator of each number of effective layers, and of each rotation in each layer."""
     rotations = EffectiveGates(circuit=circuit).effective_rotations
+    # Absent layers have none of the rotations: all of their indicators are zero.
     padded = [*rotations, *[None] * (PAPER_DEPTH - len(rotations))]
     layers = [len(rotations) == count for count in range(PAPER_DEPTH + 1)]
     return [*layers, *(rotation is kind for rotation in padded for kind in Rotation)]

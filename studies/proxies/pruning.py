@@ -76,8 +76,10 @@ def _simulate(
     """Return the results of the stages that drop the worse half of each group."""
     by_cost = CircuitsByCost(table)
     fixed = {name: better_half(values, groups) for name, values in proxies.items()}
+    # Several random halves, since the regret of a single one depends on a few circuits of the front.
     generator = np.random.default_rng(0)
     random = [better_half(generator.random(len(groups)), groups) for _ in range(RANDOM_STAGES)]
+    # All rows of a network have the same trainings: the first one represents it.
     rows = np.unique(networks, return_index=True)[1]
     # (networks, seeds)
     after_one = table.right("validation", table.epochs[0])[rows].astype(np.float64)
@@ -89,6 +91,7 @@ def _simulate(
         by_training = trained[:, halves.choosing.argmax(axis=0)]
         masks = [mask[:, np.newaxis] for mask in (*fixed.values(), *random)]
         regrets = regrets_of(by_cost, epochs, halves, [*masks, by_training], networks)
+        # Differences are taken before the jackknife, so that what all stages share does not widen their intervals.
         baseline = regrets[len(fixed) : -1].mean()
         results = np.array([*regrets[: len(fixed)], baseline, regrets[-1]])
         return np.concatenate([results, results - baseline])

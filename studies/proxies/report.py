@@ -98,6 +98,7 @@ def _verdicts(result: Row) -> dict[str, dict[str, str]]:
     partial = result["correlations"]["all"]["partial"]
     stages = result["stages"][epochs][Scope.QUBITS]
     gains = result["gains"][epochs][str(FEW_CIRCUITS)]
+    # Verdicts on correlations concern all circuits: a race does not choose the embedding in advance.
     return {
         "correlation": {
             name: at_least(Interval(**partial[name][f"validation {epochs}"]), USEFUL_CORRELATION) for name in PROXIES
@@ -141,6 +142,7 @@ def _summary(tables: Sequence[Row]) -> Iterator[str]:
     yield f"After {_most(tables)} epochs, by the rules below:\n"
     rows = []
     for kind, question in QUESTIONS.items():
+        # The distinct verdicts of a proxy: a set with one element means that all tables agree.
         verdicts = {name: {table["verdicts"][kind][name] for table in tables} for name in tables[0]["verdicts"][kind]}
         answers = [
             "; ".join(titles[name] for name, values in verdicts.items() if name in titles and values == {verdict}) or "none"
@@ -161,9 +163,11 @@ def _correlations(tables: Sequence[Row], figure: str) -> Iterator[str]:
     """)
     ceilings = ["maximum", *(f"{table['ceilings'][f'validation {most}']:.2f}" for table in tables)]
     yield from _markdown(tables, [*_rows(tables, CONDITIONS | PROXIES, "all", "raw", most), ceilings])
+    # The paper trains for 5 epochs, where small gradients matter more than after 50.
     for epochs in tables[0]["epochs"]:
         yield f"Partial correlations given qubits, FLOPs and depth, after {epochs} epochs:\n"
         yield from _markdown(tables, _rows(tables, PROXIES, "all", "partial", epochs))
+    # A proxy whose sign depends on the embedding has little correlation over both.
     for embedding in ("angle", "amplitude"):
         yield f"Partial correlations after {most} epochs among circuits with {embedding} embedding:\n"
         yield from _markdown(tables, _rows(tables, PROXIES, embedding, "partial", most))
@@ -182,6 +186,7 @@ def _gains(tables: Sequence[Row]) -> Iterator[str]:
     yield "## Gain in prediction\n"
     yield _flowed(GAINS)
     rows = []
+    # All tables have the same space, and therefore the same numbers of circuits.
     for epochs in tables[0]["epochs"]:
         for train, sets in tables[0]["gains"][str(epochs)].items():
             for name, bases in sets.items():
@@ -209,6 +214,7 @@ def _stages(tables: Sequence[Row]) -> Iterator[str]:
         rows = [[title, *(_stage(table, scope, name) for table in tables)] for name, title in (PROXIES | baselines).items()]
         yield from _markdown(tables, rows)
     yield "Regret minus that of random stages, half for each number of qubits:\n"
+    # The random stages have no difference from themselves.
     compared = {name: title for name, title in (PROXIES | baselines).items() if name != RANDOM}
     epochs = str(_most(tables))
     rows = [
@@ -228,6 +234,7 @@ def _stage(table: Row, scope: Scope, name: str) -> str:
 
 
 def _most(tables: Sequence[Row]) -> int:
+    # The tables that come with the program have equal numbers of epochs.
     return int(tables[0]["epochs"][-1])
 
 

@@ -29,6 +29,7 @@ VALUES_FILE = Path(__file__).parent / "values.parquet"
 
 def trained_circuits() -> tuple[Circuit, ...]:
     """Return the effective circuits of the paper's space, in the order of the genes."""
+    # A set removes the repetitions, and its order differs between processes.
     trained = set(effective_circuits(all_circuits()).values())
     return tuple(circuit for circuit in all_circuits() if circuit in trained)
 
@@ -72,6 +73,7 @@ def compute(circuits: Sequence[Circuit], on_done: Callable[[int], None]) -> dict
     Args:
         on_done: Called with the number of circuits that are done.
     """
+    # One circuit after the other: the large ones already fill a core's cache.
     rows = []
     for number, circuit in enumerate(circuits, start=1):
         rows.append({"circuit": circuit.digest} | proxy_values(circuit))

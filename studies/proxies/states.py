@@ -72,6 +72,7 @@ def sample_states(
 
 def zero_states(n_qubits: int, states: int) -> tuple[Floats, Floats]:
     """Return copies of |0…0⟩."""
+    # Planes of real numbers instead of complex ones, which the compiler does not vectorise as well.
     re, im = np.zeros((2, 1 << n_qubits, states), np.float32)
     re[0] = 1
     return re, im
@@ -81,6 +82,7 @@ def embedded(embedding: Embedding, inputs: Floats) -> tuple[Floats, Floats]:
     """Return the embedded states of inputs (n, B)."""
     n_qubits, states = inputs.shape
     re, im = zero_states(n_qubits, states)
+    # The paper's space has these two embeddings only.
     if embedding is Embedding.ANGLE:
         rotate(re, im, RY, 2 * inputs)
     else:

@@ -47,7 +47,7 @@ def test_a_stage_by_the_true_quality_loses_little_and_its_opposite_much(table: T
         assert stages["true"].front_lost < 0.1 < stages[RANDOM].front_lost < 0.9 < stages["opposite"].front_lost
         assert stages["true"].regret.value < 0.02 < 0.2 < stages["opposite"].regret.value
         assert stages["true"].regret.value <= stages[ONE_EPOCH].regret.value + 0.02
-        assert stages["true"].beyond_random.high < 0 < stages["opposite"].beyond_random.low
+        assert stages["true"].beyond_random.value < 0 < stages["opposite"].beyond_random.low
         assert stages[RANDOM].beyond_random.value == 0
     assert set(stages) == {"true", "opposite", RANDOM, ONE_EPOCH} and len(Scope) == 2
 
