@@ -166,7 +166,7 @@ FOLDERS: list[tuple[str, list[str]]] = [
         ["baselines", "plan", "objective", "study", "opening", "analysis", "circuit_table", "report", "latex", "figure"],
     ),
     ("page", ["importance", "figures", "commands", "verdict", "sections", "report"]),
-    ("workers", ["forking", "pool", "loop", "extra", "serving", "time_limit", "cluster", "readiness"]),
+    ("workers", ["forking", "pool", "loop", "extra", "serving", "cluster", "readiness"]),
     ("noise", ["model", "reference", "simulation", "evaluation", "finalists", "report", "figure"]),
     ("models", ["trained_model", "folder", "weights", "tabular", "estimator", "retraining", "prediction", "export"]),
     (

@@ -194,7 +194,6 @@ def _run_here(
     """Run trials in this process and in those of the extra workers."""
     from faqnas_optuna.workers.extra import extra_workers
     from faqnas_optuna.workers.loop import run
-    from faqnas_optuna.workers.time_limit import time_limit
 
     # Passed in the environment: every user of the machine could read a password in the arguments of a process.
     # A storage file in the environment would beat the URL, so it is emptied.
@@ -209,15 +208,9 @@ def _run_here(
         # Started before the progress bar, whose thread would prevent a fork.
         extra_workers(execution.workers - 1, study, signals, work=work, environment=environment, on_message=hooks.on_message),
         hooks.show_progress() as on_trial,
-        time_limit(study, execution.seconds, database_timeout_s=execution.timeouts.database_timeout_s) as start_clock,
     ):
-
-        def on_timed_trial(state: StudyState) -> None:
-            # Called for the first time just before the first trial.
-            start_clock()
-            on_trial(state)
-
-        run(study, splits, signals, on_trial=on_timed_trial, database_timeout_s=execution.timeouts.database_timeout_s)
+        timeout_s = execution.timeouts.database_timeout_s
+        run(study, splits, signals, on_trial=on_trial, database_timeout_s=timeout_s, seconds=execution.seconds)
 
 
 def _work_beside(
@@ -256,21 +249,12 @@ def _run_on_cluster(
 ) -> None:
     """Run trials on a Dask cluster while this process follows them."""
     from faqnas_optuna.workers.cluster import dask_workers, watch
-    from faqnas_optuna.workers.time_limit import time_limit
 
     # The time limits have the names of the keyword arguments.
     settings = {"storage_url": execution.storage, "data_dir": worker_dir, **asdict(execution.timeouts)}
     with (
         hooks.show_progress() as on_update,
         dask_workers(client, execution.workers, study, signals, **settings) as crew,
-        time_limit(study, execution.seconds, database_timeout_s=execution.timeouts.database_timeout_s) as start_clock,
         suppress(AskedToLeaveError),
     ):
-
-        def on_timed_update(state: StudyState) -> None:
-            # Workers may wait long for their machines.
-            if state.running:
-                start_clock()
-            on_update(state)
-
-        watch(crew, study, signals, on_update=on_timed_update)
+        watch(crew, study, signals, on_update=on_update, seconds=execution.seconds)

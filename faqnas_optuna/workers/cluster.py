@@ -8,6 +8,7 @@ module too, so heavy imports stay inside functions.
 
 import json
 import logging
+import math
 import signal
 import socket
 import threading
@@ -247,12 +248,18 @@ def dask_workers(
 
 
 def watch(
-    workers: DaskWorkers, study: "StoredStudy[Any]", signals: "Signals", *, on_update: Callable[["StudyState"], None]
+    workers: DaskWorkers,
+    study: "StoredStudy[Any]",
+    signals: "Signals",
+    *,
+    on_update: Callable[["StudyState"], None],
+    seconds: float | None = None,
 ) -> None:
     """Follow a study in its storage until it stops or a signal arrives.
 
     Args:
         on_update: Function that is called with the new state every second, to show progress.
+        seconds: Time after which the study is stopped, from the first trial on; None for no limit.
 
     Raises:
         ClusterError: No worker is left but the study is not finished.
@@ -262,14 +269,23 @@ def watch(
     from faqnas_optuna.storage.opening import disconnect
     from faqnas_optuna.storage.optuna_internals import storage_of
     from faqnas_optuna.storage.outages import retry_while_away
+    from faqnas_optuna.study.lifecycle import stop
+    from faqnas_optuna.study.stopping import StopReason
     from faqnas_optuna.study.work import WorkerAction
 
     state: StudyState = study.new_state()
+    deadline = math.inf
 
     def advance() -> WorkerAction:
+        nonlocal deadline
         # Another user may have deleted the study.
         with study.if_it_exists():
             state.refresh()
+            if time.monotonic() >= deadline:
+                stop(study, StopReason.SECONDS)
+            elif seconds is not None and state.running:
+                # Not before, since workers may wait long for their machines.
+                deadline = min(deadline, time.monotonic() + seconds)
             return study.advance(state)
 
     advance_with_retries = partial(

@@ -4,6 +4,7 @@ No acknowledged result is lost, however a worker ends: every trial is in the dat
 """
 
 import logging
+import math
 import os
 import secrets
 import socket
@@ -26,9 +27,10 @@ from faqnas_optuna.storage.heartbeats import FAILURE, beating
 from faqnas_optuna.storage.opening import backend, disconnect, study_lock
 from faqnas_optuna.storage.optuna_internals import storage_of, study_id_of, trial_id_of
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, DATABASE_TIMEOUT_S, database_reason, is_transient, retry_while_away
-from faqnas_optuna.study.lifecycle import last_resumption
+from faqnas_optuna.study.lifecycle import last_resumption, stop
 from faqnas_optuna.study.records import INTERRUPTED, SOURCE
 from faqnas_optuna.study.state import StudyState
+from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import StoredStudy
 from faqnas_optuna.study.work import Evaluate, Lock, TrialOutcome, WorkerAction
 from faqnas_optuna.training import evaluation
@@ -67,6 +69,7 @@ class StudyWorker:
         database_timeout_s: Maximum time to wait for a database that is unavailable.
         evaluate: Function that counts and trains a circuit; None for `training.evaluation.evaluate`.
         lock: Lock that excludes other workers while a trial of a synchronous study begins.
+        seconds: Time after which this worker stops the study; None for no limit.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class StudyWorker:
         database_timeout_s: float = DATABASE_TIMEOUT_S,
         evaluate: Evaluate | None = None,
         lock: Lock = study_lock,
+        seconds: float | None = None,
     ) -> None:
         self.study = study
         self.state: StudyState = study.new_state()
@@ -95,6 +99,7 @@ class StudyWorker:
             with signals.giving_up(at_first=True):
                 evaluation.prepare(study.config.engines)
         self._failed_in_a_row: list[int] = []
+        self._deadline = time.monotonic() + (math.inf if seconds is None else seconds)
 
     def look(self) -> WorkerAction:
         """Requeue trials of dead workers, read the new trials, and return what this worker should do next."""
@@ -105,6 +110,9 @@ class StudyWorker:
             self.state.refresh()
             self._warn_of_gaps()
             action = self.study.advance(self.state)
+            if action is not WorkerAction.STOPPED and time.monotonic() >= self._deadline:
+                stop(self.study, StopReason.SECONDS)
+                action = self.study.advance(self.state)
             self._store_plots()
             return action
 
@@ -278,6 +286,7 @@ def run(
     on_trial: Callable[[StudyState], None],
     database_timeout_s: float = DATABASE_TIMEOUT_S,
     evaluate: Evaluate | None = None,
+    seconds: float | None = None,
 ) -> None:
     """Run trials of one study until it stops or a signal arrives.
 
@@ -285,12 +294,13 @@ def run(
         on_trial: Function that is called before the first trial and after each, to show progress.
         database_timeout_s: Maximum time to wait for a database that is unavailable.
         evaluate: Function that counts and trains a circuit; None for `training.evaluation.evaluate`.
+        seconds: Time after which the study is stopped, from the first trial on; None for no limit.
 
     Raises:
         StudyNotFoundError: The study was deleted meanwhile.
         FailingWorkerError: All trials fail on this worker while others go on.
     """
-    worker = StudyWorker(study, splits, signals, database_timeout_s=database_timeout_s, evaluate=evaluate)
+    worker = StudyWorker(study, splits, signals, database_timeout_s=database_timeout_s, evaluate=evaluate, seconds=seconds)
     with suppress(AskedToLeaveError):
         while not signals.first:
             action = worker.look()

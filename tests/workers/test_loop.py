@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from multiprocessing.pool import ThreadPool
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
@@ -29,6 +31,7 @@ from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.study.study import load_data
 from faqnas_optuna.study.work import Progress, WorkerAction
 from faqnas_optuna.training.evaluation import Evaluation, evaluate
+from faqnas_optuna.workers import loop
 from faqnas_optuna.workers.loop import StudyWorker, run, worker_name
 from tests.conftest import TIMEOUT_S, cheap_values, cli_environment, reason_of, run_trials, small_config, successful
 from tests.support.studies import FEW, change_fingerprint, cheap, delete_in_trial, fail, nothing
@@ -40,6 +43,51 @@ def test_a_worker_runs_the_study_to_its_end(new_search: Callable[..., Search], i
     run(search, iris, Signals(), on_trial=lambda state: counts.append(state.successful))
     assert counts == list(range(9))
     assert reason_of(search) == StopReason.GENERATIONS
+
+
+def test_a_time_limit_ends_with_the_trial_that_exceeds_it(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = new_search(small_config(space=FEW))
+    now_s = 1000.0
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now_s))
+
+    def two_seconds(*arguments: Any) -> Evaluation:
+        nonlocal now_s
+        now_s += 2
+        return cheap(*arguments)
+
+    # After the second trial, 4 s have passed.
+    run(search, iris, Signals(), on_trial=nothing, evaluate=two_seconds, seconds=3)
+    assert (len(search.study.trials), reason_of(search)) == (2, StopReason.SECONDS)
+    # A search that ends by itself is finished, although the time of its last trial is over.
+    run(resume(search), iris, Signals(), on_trial=nothing, evaluate=two_seconds, seconds=11)
+    assert (len(search.study.trials), reason_of(search)) == (8, StopReason.GENERATIONS)
+
+
+def test_a_time_limit_waits_for_a_database_that_is_away(
+    new_search: Callable[..., Search], iris: DataSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([OperationalError("UPDATE", None, Exception("server closed the connection unexpectedly"))])
+
+    def stop_when_back(study: Search, reason: StopReason) -> None:
+        for failure in failures:
+            raise failure
+        stop(study, reason)
+
+    monkeypatch.setattr(loop, "stop", stop_when_back)
+    search = new_search()
+    run(search, iris, Signals(), on_trial=nothing, evaluate=cheap, seconds=1e-9)
+    assert (len(search.study.trials), reason_of(search)) == (0, StopReason.SECONDS)
+
+
+@pytest.mark.parametrize("seconds", [None, 1e300])
+def test_a_search_within_its_time_ends_by_itself(
+    new_search: Callable[..., Search], iris: DataSplits, seconds: float | None
+) -> None:
+    search = new_search(small_config(space=FEW))
+    run(search, iris, Signals(), on_trial=nothing, evaluate=cheap, seconds=seconds)
+    assert reason_of(search) is StopReason.GENERATIONS
 
 
 def test_what_others_finish_last_is_shown(new_search: Callable[..., Search], iris: DataSplits) -> None:
