@@ -217,14 +217,9 @@ def effective_circuit(circuit: Circuit) -> Circuit:
     # one layer, even if it has no effective gate.
     if ENTANGLERS[circuit.entangler].diagonal and not circuit.reuploading:
         rotations = gates.effective_rotations or rotations[:1]
-    return Circuit(
-        n_qubits=circuit.n_qubits,
-        embedding=circuit.embedding,
-        entangler=circuit.entangler if gates.is_entangled else Entangler.CZ,
-        topology=circuit.topology if gates.is_entangled else Topology.LINEAR,
-        rotations=rotations,
-        reuploading=circuit.reuploading,
-    )
+    if gates.is_entangled:
+        return replace(circuit, rotations=rotations)
+    return replace(circuit, entangler=Entangler.CZ, topology=Topology.LINEAR, rotations=rotations)
 
 
 SINGULAR = ("the only", "the first", "the last")

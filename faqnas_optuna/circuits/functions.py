@@ -29,6 +29,7 @@ Initial parameters are independent and have the same distribution in every circu
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 
@@ -79,14 +80,7 @@ def _alternatives(effective: Circuit) -> Iterator[Circuit]:
         # `fromkeys` removes duplicates but keeps the order.
         for entangler in dict.fromkeys((Entangler.CZ, effective.entangler)):
             for topology in dict.fromkeys((Topology.LINEAR, effective.topology)):
-                yield Circuit(
-                    n_qubits=effective.n_qubits,
-                    embedding=effective.embedding,
-                    entangler=entangler,
-                    topology=topology,
-                    rotations=remaining,
-                    reuploading=effective.reuploading,
-                )
+                yield replace(effective, entangler=entangler, topology=topology, rotations=remaining)
 
 
 def _steps(circuit: Circuit) -> tuple[Step, ...]:

@@ -90,6 +90,20 @@ class Circuit:
         return len(self.rotations)
 
     @property
+    def genes(self) -> dict[str, GeneValue]:
+        """Active genes with their values as plain types."""
+        return {
+            "n_qubits": self.n_qubits,
+            "embedding": str(self.embedding),
+            "entangler": str(self.entangler),
+            "depth": self.depth,
+            **dict(zip(ROTATION_GENES, map(str, self.rotations), strict=False)),
+            # Last, since other values of these two may describe the same circuit.
+            "topology": str(self.topology),
+            "reuploading": self.reuploading,
+        }
+
+    @property
     def entangled_pairs(self) -> tuple[tuple[int, int], ...]:
         """(control, target) of every entangler of one layer, in the order of application."""
         line = tuple((wire, wire + 1) for wire in range(self.n_qubits - 1))

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.circuits.genome import PAPER_DEPTH, Circuit, Topology
+from faqnas_optuna.circuits.genome import GENES, Circuit, Topology
 from faqnas_optuna.space_config import SpaceConfig
 
 PAPER_SPACE = SpaceConfig()
@@ -34,15 +34,8 @@ def all_circuits(space: SpaceConfig = PAPER_SPACE) -> tuple[Circuit, ...]:
 
 def gene_columns(circuits: Collection[Circuit]) -> dict[str, list[Any]]:
     """Return the genes of circuits as columns. Rotations beyond the depth of a circuit are None."""
-    columns: dict[str, list[Any]] = {"n_qubits": [circuit.n_qubits for circuit in circuits]}
-    for gene in ("embedding", "entangler", "topology"):
-        columns[gene] = [str(getattr(circuit, gene)) for circuit in circuits]
-    columns["depth"] = [circuit.depth for circuit in circuits]
-    for layer in range(PAPER_DEPTH):
-        columns[f"rotation_{layer + 1}"] = [
-            str(circuit.rotations[layer]) if layer < circuit.depth else None for circuit in circuits
-        ]
-    return columns
+    rows = [circuit.genes for circuit in circuits]
+    return {gene: [row.get(gene) for row in rows] for gene in GENES}
 
 
 def effective_circuits(circuits: Iterable[Circuit]) -> dict[Circuit, Circuit]:
