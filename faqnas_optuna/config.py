@@ -13,10 +13,8 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import (
     BaseModel,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -171,6 +169,7 @@ class DataConfig(Section):
 class SearchConfig(Section):
     """Settings of the sampler and the stopping rules."""
 
+    later = ("sampler", "trials")
     sampler: Sampler = Sampler.NSGA2
     """Algorithm that suggests genomes (paper: nsga2)."""
     population: Annotated[int, Field(ge=2, le=10_000)] = 20
@@ -205,16 +204,6 @@ class SearchConfig(Section):
             # The model is frozen for its users, not for its own validation.
             self.__dict__["generations"] = self._generations_of(self.trials)
         return self
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit the paper's sampler and an absent limit of trials, so that stored configurations stay comparable."""
-        settings: dict[str, Any] = dump(self)
-        if self.sampler is Sampler.NSGA2:
-            del settings["sampler"]
-        if self.trials is None:
-            del settings["trials"]
-        return settings
 
     @property
     def planned(self) -> int:
@@ -252,6 +241,7 @@ class TrainingConfig(Section):
 class StudyConfig(Section):
     """Everything that determines the results of a study, except the data themselves."""
 
+    later = ("device", "limits")
     dataset: str
     seed: Seed = 0
     engine: Engine = Engine.FAST
@@ -275,16 +265,6 @@ class StudyConfig(Section):
                 " narrow space.n_qubits, or set max_qubits"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit `device` and `limits` where there are none, so that stored configurations stay comparable."""
-        plain: dict[str, Any] = serialize(self)
-        if not self.device:
-            del plain["device"]
-        if not self.limits.by_name:
-            del plain["limits"]
-        return plain
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:

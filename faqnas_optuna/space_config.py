@@ -1,11 +1,12 @@
 """Search space of a study in its configuration, its limits, and the base class of all sections of a configuration."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializationInfo,
     SerializerFunctionWrapHandler,
     field_validator,
     model_serializer,
@@ -34,11 +35,28 @@ class Section(BaseModel):
 
     # Strict: TOML has types, and "5" is no number. Unknown keys are most often misspelt.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    later: ClassVar[tuple[str, ...]] = ()
+    """Settings that earlier versions lack."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Omit later settings that have their defaults, so that stored configurations stay comparable."""
+        settings: dict[str, Any] = dump(self)
+        if not info.context:
+            for name in self.later:
+                if getattr(self, name) == type(self).model_fields[name].default:
+                    del settings[name]
+        return settings
+
+    def whole(self) -> dict[str, Any]:
+        """Return all settings as values for JSON, later ones included."""
+        return self.model_dump(mode="json", context={"whole": True})
 
 
 class SpaceConfig(Section):
     """Search space of a study: by default the paper's, which can be narrowed and widened."""
 
+    later = ("reuploading",)
     n_qubits: tuple[int, ...] = tuple(range(2, 11))
     embedding: tuple[Embedding, ...] = PAPER_EMBEDDINGS
     entangler: tuple[Entangler, ...] = PAPER_ENTANGLERS
@@ -70,14 +88,6 @@ class SpaceConfig(Section):
             raise ValueError("leaves a single genome, nothing to search")
         return self
 
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit `reuploading` where it is not used, so that stored configurations of the paper's space stay comparable."""
-        settings: dict[str, Any] = dump(self)
-        if not any(self.reuploading):
-            del settings["reuploading"]
-        return settings
-
     @property
     def is_wider(self) -> bool:
         """Whether the space has choices that the paper's lacks."""
@@ -104,16 +114,7 @@ class SpaceConfig(Section):
         Raises:
             GenomeError: The circuit is outside the space; the message names the first gene.
         """
-        values: dict[str, GeneValue] = {
-            "n_qubits": circuit.n_qubits,
-            "embedding": str(circuit.embedding),
-            "entangler": str(circuit.entangler),
-            "depth": circuit.depth,
-            **{gene: str(rotation) for gene, rotation in zip(ROTATION_GENES, circuit.rotations, strict=False)},
-            # Last, since a circuit may have these two with other values of their genes.
-            "topology": str(circuit.topology),
-            "reuploading": circuit.reuploading,
-        }
+        values = circuit.genes
         # Crossover passes on inactive genes too. Drawn by the digest, they are diverse, and equal in every process.
         drawn = int(circuit.digest, 16)
         chosen = {

@@ -7,7 +7,6 @@ from typing import Any
 
 from faqnas_optuna.config import AUTO, StudyConfig
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.space_config import LimitsConfig
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -54,28 +53,34 @@ def without_auto_repeats(settings: Mapping[str, Any]) -> tuple[dict[str, Any], b
     return {**settings, "training": {name: value for name, value in training.items() if name != "repeats"}}, True
 
 
-LEFT_OUT: dict[str, Any] = {
-    "search.sampler": "nsga2",
-    "search.trials": None,
-    "space.reuploading": [False],
-    **{f"limits.{name}": None for name in LimitsConfig.model_fields},
-}
-"""Values that a stored configuration omits, by dotted names."""
-
-
 def differences(stored: StudyConfig, requested: StudyConfig) -> list[str]:
     """Return a line for each setting in which two configurations differ."""
-    before, after = (
-        LEFT_OUT | _flatten({"cost": config.cost, **config.model_dump(mode="json")}) for config in (stored, requested)
-    )
+    before, after = ({"cost": config.cost, **config.whole()} for config in (stored, requested))
     if stored.cost != requested.cost:
         # Of two different devices only the names are compared.
-        before, after = ({name: of[name] for name in of if not name.startswith("device.")} for of in (before, after))
-    return [f"{name}: stored {before[name]}, requested {after[name]}" for name in before if before[name] != after[name]]
+        del before["device"], after["device"]
+    return document_differences(before, after)
 
 
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
+def document_differences(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
+    """Return a line for each entry in which two documents differ.
+
+    >>> document_differences({"protocol": {"seeds": 3}}, {"protocol": {"seeds": 5}})
+    ['protocol.seeds: stored 3, requested 5']
+    """
+    before = flat(stored)
+    after = flat(requested)
+    # A dictionary keeps the order of the documents, which a set would not.
+    return [
+        f"{name}: stored {before.get(name)}, requested {after.get(name)}"
+        for name in before | after
+        if before.get(name) != after.get(name)
+    ]
+
+
+def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the entries of nested dictionaries under names joined by dots."""
+    entries: dict[str, Any] = {}
+    for name, value in document.items():
+        entries |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return entries

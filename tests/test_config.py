@@ -54,8 +54,8 @@ def test_what_the_papers_space_lacks_is_written_down_where_it_is_asked_for() -> 
     assert both.space.genes["reuploading"] == (False, True) and both.space.genes["embedding"] == ("basis", "iqp")
     assert StudyConfig.from_settings(json.loads(both.to_json()), source="JSON") == both
     assert differences(load(), both) == [
-        "space.reuploading: stored [False], requested [False, True]",
         "space.embedding: stored ['angle', 'amplitude'], requested ['basis', 'iqp']",
+        "space.reuploading: stored [False], requested [False, True]",
     ]
 
 

@@ -18,7 +18,8 @@ from faqnas_optuna.errors import StudyMismatchError
 from faqnas_optuna.racing.bounds import Floats, Histograms, Integers
 from faqnas_optuna.racing.plan import RacePlan
 from faqnas_optuna.racing.scores import Block, Scores
-from faqnas_optuna.tables.plan import differences, versions
+from faqnas_optuna.study_file import document_differences
+from faqnas_optuna.tables.plan import versions
 from faqnas_optuna.tables.result_folder import ResultFolder
 from faqnas_optuna.training.bulk import load_bulk, train_repeats
 
@@ -81,7 +82,7 @@ def run_task(job: Job, task: Task) -> TaskResult:
         StudyMismatchError: The worker has other versions than the race.
         TrainingError: A training diverged.
     """
-    lines = differences(job.versions, versions())
+    lines = document_differences(job.versions, versions())
     if lines:
         raise StudyMismatchError(
             f"the worker on {node()} has other versions, {'; '.join(lines)}; install the same versions everywhere"

@@ -23,6 +23,7 @@ from faqnas_optuna.reporting.text_tables import TextTable
 from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.pareto import log_hypervolume
 from faqnas_optuna.study.state import SearchState
+from faqnas_optuna.study_file import flat
 
 IMPLIED = ("study", "seed", "split_seed", "sampler", "objectives", "front")
 """Settings in which the studies of a group may differ, and those that the name of the algorithm implies."""
@@ -106,24 +107,17 @@ def searcher_of(description: Description) -> str:
 
 def _traits(name: str, description: Description) -> dict[str, str]:
     """Return the name, the algorithm and all settings of a study, by plain names."""
+    # A configuration without limits omits them, but the groups of other studies may differ in them.
+    settings = description.config.limits.model_dump(mode="json") | description.config.model_dump(mode="json")
     return {
         "study": name,
         "searcher": searcher_of(description),
-        # A configuration without limits omits them, but the groups of other studies may differ in them.
-        **_flat(description.config.limits.model_dump(mode="json")),
-        **_flat(description.config.model_dump(mode="json")),
+        # Lists, such as the choices of a gene, are not hashable.
+        **{
+            name.rpartition(".")[2]: json.dumps(value) if isinstance(value, list) else str(value)
+            for name, value in flat(settings).items()
+        },
     }
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value)
-        else:
-            # Lists, such as the choices of a gene, are not hashable.
-            flat[name] = json.dumps(value) if isinstance(value, list) else str(value)
-    return flat
 
 
 def _name(traits: Mapping[str, str], names: Sequence[str]) -> str:

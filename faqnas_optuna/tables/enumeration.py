@@ -18,9 +18,10 @@ from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ClusterError, OutputError, StudyMismatchError, WorkerDiedError
 from faqnas_optuna.files import write_atomically
+from faqnas_optuna.study_file import document_differences
 from faqnas_optuna.tables.checkpoints import train_to_checkpoints
 from faqnas_optuna.tables.chunks import ChunkResult, chunk_folder, read_chunks, write_chunk
-from faqnas_optuna.tables.plan import Chunk, TablePlan, differences, table_document, versions
+from faqnas_optuna.tables.plan import Chunk, TablePlan, table_document, versions
 from faqnas_optuna.tables.result_folder import ResultFolder
 from faqnas_optuna.tables.schema import read_document, seconds_file
 from faqnas_optuna.tables.writing import TableValues, seconds_bytes, table_bytes
@@ -54,7 +55,7 @@ def train_chunk(job: Job, chunk: Chunk) -> ChunkResult:
         StudyMismatchError: The worker has other versions than the table records.
         TrainingError: A training diverged.
     """
-    lines = differences(job.versions, versions())
+    lines = document_differences(job.versions, versions())
     if lines:
         raise StudyMismatchError(
             f"the worker on {node()} has other versions, {'; '.join(lines)}; install the same versions everywhere"
@@ -119,7 +120,7 @@ def table_exists(file: Path, document: dict[str, Any]) -> bool:
     """
     if not file.exists():
         return False
-    lines = differences(read_document(file), document)
+    lines = document_differences(read_document(file), document)
     if lines:
         raise StudyMismatchError(f"{file} is another table: {'; '.join(lines)}; choose another --out, or remove the file")
     return True

@@ -14,8 +14,9 @@ from faqnas_optuna.data.loading import load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.fused import load_kernels
 from faqnas_optuna.errors import DataError
+from faqnas_optuna.study_file import document_differences
 from faqnas_optuna.tables.checkpoints import Checkpoints, train_to_checkpoints
-from faqnas_optuna.tables.plan import differences, versions
+from faqnas_optuna.tables.plan import versions
 from faqnas_optuna.tables.schema import DECIMALS, PARTS
 from faqnas_optuna.tables.table import AnyCircuit, Entry, SeedOrMean, Table
 from faqnas_optuna.training.values import Costs
@@ -69,7 +70,7 @@ class LiveTable(Table):
     def __init__(self, file: Path, *, data_dir: Path | None) -> None:
         super().__init__(file)
         self._trainings = LiveTrainings(data_of(self, data_dir), _config_of(self.document).training)
-        lines = differences(self.document["versions"], versions())
+        lines = document_differences(self.document["versions"], versions())
         if lines:
             logger.warning(
                 "trainings on this machine may differ from those in %s: %s", file, "; ".join(lines).replace("requested", "here")

@@ -156,27 +156,3 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages, and the kind of processor."""
     # Numba vectorises sums for the processor, whose instructions decide their order and thereby their rounding.
     return {"python": python_version(), "processor": processor()} | {package: version(package) for package in PACKAGES}
-
-
-def differences(existing: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
-    """Return one phrase for each entry in which two documents differ.
-
-    >>> differences({"protocol": {"seeds": 3}}, {"protocol": {"seeds": 5}})
-    ['protocol.seeds: stored 3, requested 5']
-    """
-    before = _flat(existing)
-    after = _flat(requested)
-    # A dictionary keeps the order of the documents, which a set would not.
-    return [
-        f"{name}: stored {before.get(name)}, requested {after.get(name)}"
-        for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the entries of nested dictionaries under names joined by dots."""
-    flat: dict[str, Any] = {}
-    for name, value in document.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat

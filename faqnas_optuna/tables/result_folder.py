@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from faqnas_optuna.cache import from_npz, to_npz
 from faqnas_optuna.errors import OutputError, StudyMismatchError
 from faqnas_optuna.files import write_atomically
-from faqnas_optuna.tables.plan import differences
+from faqnas_optuna.study_file import document_differences
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class ResultFolder:
         except ValueError as error:
             raise OutputError(f"{file} is damaged; remove the folder to start again") from error
         # Results of another protocol or version must not be mixed with these.
-        lines = differences(document, self._document)
+        lines = document_differences(document, self._document)
         if lines:
             raise StudyMismatchError(
                 f"{self.folder} belongs to another {self._noun}: {'; '.join(lines)}; remove it to start again,"

@@ -17,9 +17,10 @@ from faqnas_optuna.errors import DataError, OutputError, StudyMismatchError, Wor
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.space_config import LimitsConfig
 from faqnas_optuna.study.search import Search
+from faqnas_optuna.study_file import document_differences
 from faqnas_optuna.tables.chunks import ChunkResult, chunk_folder, folder_of
 from faqnas_optuna.tables.enumeration import Job, train_chunk
-from faqnas_optuna.tables.plan import Chunk, circuits_within, differences, table_document, versions
+from faqnas_optuna.tables.plan import Chunk, circuits_within, table_document, versions
 from faqnas_optuna.tables.schema import read_document, seconds_file
 from faqnas_optuna.tables.table import Table
 from faqnas_optuna.training.limits import Limits
@@ -182,7 +183,7 @@ def test_chunks_are_all_trainings_seed_by_seed() -> None:
 
 
 def test_differences_are_told_by_their_place() -> None:
-    assert differences({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}}) == [
+    assert document_differences({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}}) == [
         "a.c: stored 2, requested 4",
         "d: stored 3, requested None",
     ]
