@@ -1,7 +1,6 @@
 """Sources of known circuits, from which searches start: studies, tables and CSV files."""
 
 import hashlib
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from faqnas_optuna.data.reading import check_file
 from faqnas_optuna.errors import DataError, GenomeError, StudyMismatchError, StudyNotFoundError
 from faqnas_optuna.literals import whole_number
 from faqnas_optuna.storage.opening import with_empty_cache
-from faqnas_optuna.study.description import SourceKind
+from faqnas_optuna.study.description import Origin, SourceKind
 from faqnas_optuna.study.first_generation import Source, source_of_study
 from faqnas_optuna.study.pareto import layers
 from faqnas_optuna.study.records import SOURCE
@@ -50,9 +49,7 @@ def read_source(source: str, storage: BaseStorage | None, *, epochs: int) -> Sou
     circuits = _ranked_circuits(Table(file), epochs) if kind is SourceKind.TABLE else _circuits_of_rows(file)
     origins = [{SOURCE: {str(kind): name, "place": place}} for place in range(1, len(circuits) + 1)]
     return Source(
-        kind=kind,
-        name=name,
-        identity=_hash(file),
+        origin=Origin(kind=kind, name=name, identity=_hash(file)),
         circuits=list(zip(circuits, origins, strict=True)),
         no_scores_because=f"a {kind} is a source of circuits only",
     )
@@ -68,14 +65,13 @@ def check_source(search: Search, source: str | None, storage: BaseStorage) -> No
         return
     stored = search.description.warm_start
     kind, name = _kind_and_name(source)
-    agrees = stored is not None and (stored.kind, stored.name) == (kind, name)
+    identity = stored and stored.identity
     # A source that was deleted meanwhile cannot be compared, and is not needed any more.
     with suppress(StudyNotFoundError, OSError):
         is_study = kind is SourceKind.STUDY
         identity = load_stored(storage, name)[1].created if is_study else _hash(Path(source))
-        agrees = agrees and stored is not None and stored.identity == identity
-    if not agrees:
-        text = f"{stored.source} ({stored.identity})" if stored else "none"
+    if stored is None or (stored.kind, stored.name, stored.identity) != (kind, name, identity):
+        text = f"{stored} ({stored.identity})" if stored else "none"
         raise StudyMismatchError(
             f"study {search.name!r} exists with another first generation: stored {text}, requested {kind} {name}; leave out"
             " --from, or start another study with --study"
@@ -83,7 +79,9 @@ def check_source(search: Search, source: str | None, storage: BaseStorage) -> No
 
 
 def circuit_of(given: Any) -> Circuit:
-    """Return the circuit of a genome, of an object with a `genome`, of a dictionary of genes, or of a row of a front.
+    """Return the circuit of a genome, of an object with a `genome`, or of genes by name, such as a row of a front or file.
+
+    Genes may be texts, and inactive ones may be empty or absent.
 
     Raises:
         GenomeError: A gene is absent or has an invalid value.
@@ -91,11 +89,22 @@ def circuit_of(given: Any) -> Circuit:
     genome = getattr(given, "genome", given)
     if isinstance(genome, Circuit | Genome):
         return genome if isinstance(genome, Circuit) else genome.circuit
-    # Rows of data frames have further columns, and numbers of numpy.
-    genes = {gene: value for gene, value in dict(genome).items() if gene in EVERY_GENE}
-    return Genome.from_params(
-        {gene: value.item() if hasattr(value, "item") else value for gene, value in genes.items()}
-    ).circuit
+    # Rows have further columns.
+    genes = {gene: _gene_value(cell) for gene, cell in dict(genome).items() if gene in EVERY_GENE and cell not in (None, "")}
+    depth = genes.get("depth")
+    # Rotations beyond the depth are never applied, so any value represents them.
+    inactive = ROTATION_GENES[depth:PAPER_DEPTH] if isinstance(depth, int) else ()
+    return Genome.from_params(dict.fromkeys(inactive, Rotation.RX) | genes).circuit
+
+
+def _gene_value(cell: Any) -> Any:
+    """Return the value of a gene; a text that is no value of any gene stays one, which the genome refuses."""
+    if not isinstance(cell, str):
+        # Rows of data frames have numbers of numpy.
+        return cell.item() if hasattr(cell, "item") else cell
+    with suppress(ValueError):
+        return whole_number(cell)
+    return {"True": True, "False": False}.get(cell, cell)
 
 
 def _kind_and_name(source: str) -> tuple[SourceKind, str]:
@@ -142,22 +151,7 @@ def _circuits_of_rows(file: Path) -> list[Circuit]:
     circuits = []
     for number, row in enumerate(frame.to_dict("records"), 1):
         try:
-            circuits.append(_genome_of_row(row).circuit)
+            circuits.append(circuit_of(row))
         except GenomeError as error:
             raise DataError(f"{file}, row {number}: {error}; correct the row, or delete it") from error
     return circuits
-
-
-def _genome_of_row(row: Mapping[str, Any]) -> Genome:
-    """Return the genome of a row of texts, in which inactive genes may be empty."""
-    genes: dict[str, Any] = {gene: row[gene] for gene in EVERY_GENE if row.get(gene) not in (None, "")}
-    for gene in {"n_qubits", "depth"} & genes.keys():
-        # A text that is not a number stays one, which the genome refuses.
-        with suppress(ValueError):
-            genes[gene] = whole_number(genes[gene])
-    if "reuploading" in genes:
-        genes["reuploading"] = {"True": True, "False": False}.get(genes["reuploading"], genes["reuploading"])
-    depth = genes.get("depth")
-    # Rotations beyond the depth are never applied, so any value represents them.
-    inactive = ROTATION_GENES[depth:PAPER_DEPTH] if isinstance(depth, int) else ()
-    return Genome.from_params(dict.fromkeys(inactive, Rotation.RX) | genes)

@@ -162,7 +162,7 @@ def study_document(study: StoredStudy[Any]) -> dict[str, Any]:
 def _warm_start(study: StoredStudy[Any]) -> dict[str, Any] | None:
     """Return the source of the first generation of a search; None if the sampler suggested it."""
     warm_start = study.description.warm_start
-    return None if warm_start is None else {**warm_start.to_json(), "summary": warm_start.summary}
+    return None if warm_start is None else {**asdict(warm_start), "summary": warm_start.summary}
 
 
 def to_the_minute(at: str) -> str:

@@ -33,11 +33,12 @@ ROWS_AT_ONCE = 5_000
 
 @dataclass(frozen=True, kw_only=True)
 class NewTrial:
-    """Successful trial to be written."""
+    """Successful or queued trial to be written."""
 
     params: Mapping[str, Any]
-    values: Sequence[float]
     user_attrs: Mapping[str, Any]
+    values: Sequence[float] = ()
+    """Objectives; none if the trial is queued."""
 
 
 def replace_trials(
@@ -66,29 +67,18 @@ def replace_trials(
         for table in (PARAMS, VALUES, USER_ATTRS, SYSTEM_ATTRS, HEARTBEATS):
             connection.execute(delete(table).where(table.c.trial_id.in_(of_study)))
         connection.execute(delete(TRIALS).where(TRIALS.c.study_id == study_id))
-        _insert(connection, TRIALS, ({"number": number, **head} for number in range(len(trials))))
-        ids = _ids_by_number(connection, study_id)
+        ids = _insert_trials(connection, len(trials), head)
         _insert(connection, PARAMS, _param_rows(trials, ids, distributions))
         _insert(connection, VALUES, _value_rows(trials, ids))
         _insert(connection, USER_ATTRS, _attribute_rows(trials, ids))
         replace_attributes(connection, study_id, attributes)
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueuedTrial:
-    """Trial to be queued, as by `Study.enqueue_trial`."""
-
-    params: Mapping[str, Any]
-    user_attrs: Mapping[str, Any]
-
-
-def queue_trials(study: Study, trials: Sequence[QueuedTrial], attributes: Mapping[str, Any]) -> None:
-    """Queue the first trials of a study, and set attributes of the study, in one transaction."""
+def queue_trials(study: Study, trials: Sequence[NewTrial], attributes: Mapping[str, Any]) -> None:
+    """Queue the first trials of a study, as by `enqueue_trial`, and set attributes of the study, in one transaction."""
     study_id = study_id_of(study)
     with backend(study).engine.begin() as connection:
-        head = {"study_id": study_id, "state": TrialState.WAITING}
-        _insert(connection, TRIALS, ({"number": number, **head} for number in range(len(trials))))
-        ids = _ids_by_number(connection, study_id)
+        ids = _insert_trials(connection, len(trials), {"study_id": study_id, "state": TrialState.WAITING})
         params = (
             {"trial_id": ids[number], "key": FIXED_PARAMS, "value_json": json.dumps(trial.params)}
             for number, trial in enumerate(trials)
@@ -98,8 +88,10 @@ def queue_trials(study: Study, trials: Sequence[QueuedTrial], attributes: Mappin
         replace_attributes(connection, study_id, attributes)
 
 
-def _ids_by_number(connection: Connection, study_id: int) -> dict[int, int]:
-    rows = connection.execute(select(TRIALS.c.number, TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id))
+def _insert_trials(connection: Connection, count: int, head: Mapping[str, Any]) -> dict[int, int]:
+    """Insert trials with equal cells in a study that has none; return their ids by number."""
+    _insert(connection, TRIALS, ({"number": number, **head} for number in range(count)))
+    rows = connection.execute(select(TRIALS.c.number, TRIALS.c.trial_id).where(TRIALS.c.study_id == head["study_id"]))
     return {number: trial_id for number, trial_id in rows}
 
 
@@ -148,7 +140,7 @@ def _value_rows(trials: Sequence[NewTrial], ids: Mapping[int, int]) -> Iterator[
             yield {"trial_id": ids[number], "objective": objective, "value": stored, "value_type": kind}
 
 
-def _attribute_rows(trials: Sequence[NewTrial | QueuedTrial], ids: Mapping[int, int]) -> Iterator[dict[str, Any]]:
+def _attribute_rows(trials: Sequence[NewTrial], ids: Mapping[int, int]) -> Iterator[dict[str, Any]]:
     for number, trial in enumerate(trials):
         for name, value in trial.user_attrs.items():
             yield {"trial_id": ids[number], "key": name, "value_json": json.dumps(value)}

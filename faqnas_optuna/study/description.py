@@ -113,14 +113,23 @@ class SourceKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarmStart:
-    """First generation of a search from known circuits."""
+class Origin:
+    """Study or file with known circuits."""
 
     kind: SourceKind
     name: str
     """Name of the study, or of the file without its directory."""
     identity: str
     """Time at which the study was created, or a hash of the file, which distinguish it from others of its name."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStart(Origin):
+    """First generation of a search from known circuits."""
+
     circuits: int
     """Number of circuits that were queued."""
     left_out: int
@@ -129,20 +138,11 @@ class WarmStart:
     """Reason to train the circuits again; None if the values of the source are reused."""
 
     @property
-    def source(self) -> str:
-        """Source in words."""
-        return f"{self.kind} {self.name}"
-
-    @property
     def summary(self) -> str:
         """First generation in words."""
         use = f"trained again: {self.trained_because}" if self.trained_because else "values reused"
         left_out = f"; {counted(self.left_out, 'circuit')} outside the space or its limits left out" if self.left_out else ""
-        return f"{counted(self.circuits, 'circuit')} of {self.source}, {use}{left_out}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the values for JSON."""
-        return asdict(self)
+        return f"{counted(self.circuits, 'circuit')} of {self}, {use}{left_out}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +252,7 @@ class Description:
         reliability = None if self.reliability is None else asdict(self.reliability)
         confirms = None if self.confirms is None else self.confirms.to_json()
         # Omitted where there is none, so that versions without warm starts can read the description.
-        warm_start = {"warm_start": self.warm_start.to_json()} if self.warm_start else {}
+        warm_start = {"warm_start": asdict(self.warm_start)} if self.warm_start else {}
         return {
             **{name: value for name, value in vars(self).items() if name != "warm_start"},
             **warm_start,

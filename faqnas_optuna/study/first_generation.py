@@ -14,8 +14,8 @@ from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, GenomeError
-from faqnas_optuna.storage.bulk_trials import QueuedTrial
-from faqnas_optuna.study.description import SourceKind, WarmStart
+from faqnas_optuna.storage.bulk_trials import NewTrial
+from faqnas_optuna.study.description import Origin, SourceKind, WarmStart
 from faqnas_optuna.study.pareto import layers
 from faqnas_optuna.study.records import SOURCE, SOURCE_SCORES
 from faqnas_optuna.study.state import SearchState, read_state
@@ -25,11 +25,9 @@ from faqnas_optuna.training.limits import Limits
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Source of a first generation; its `kind`, `name` and `identity` are those of a `WarmStart`."""
+    """Source of a first generation."""
 
-    kind: SourceKind
-    name: str
-    identity: str
+    origin: Origin
     circuits: Sequence[tuple[Circuit, Mapping[str, Any]]]
     """Circuits in the order in which they are queued, each with the attributes of its trial."""
     protocols: Sequence[Mapping[str, Any]] = ()
@@ -75,16 +73,14 @@ def source_of_study(study: StoredStudy[SearchState]) -> Source:
     # Workers on other machines may have had other versions than the process that created the study.
     all_versions = [description.versions, *study.metadata.worker_versions()]
     return Source(
-        kind=SourceKind.STUDY,
-        name=study.name,
-        identity=description.created,
+        origin=Origin(kind=SourceKind.STUDY, name=study.name, identity=description.created),
         circuits=circuits,
         protocols=[_protocol(study.config, description.data_fingerprint, description.columns, each) for each in all_versions],
         no_scores_because=reason,
     )
 
 
-def first_generation(source: Source, config: StudyConfig, splits: DataSplits) -> tuple[WarmStart, list[QueuedTrial]]:
+def first_generation(source: Source, config: StudyConfig, splits: DataSplits) -> tuple[WarmStart, list[NewTrial]]:
     """Return the first generation of a new search: at most as many distinct circuits of a source as the population.
 
     Raises:
@@ -92,11 +88,16 @@ def first_generation(source: Source, config: StudyConfig, splits: DataSplits) ->
     """
     # Compared here and not when the source is read: `--repeats auto` decides on the repeats after that.
     requested = _protocol(config, splits.fingerprint, splits.columns, versions())
-    differences = (_difference(protocol, requested) for protocol in source.protocols)
-    reason = source.no_scores_because or next(filter(None, differences), None)
+    differences = (
+        f"{name} differs ({protocol.get(name)}, {requested.get(name)})"
+        for protocol in source.protocols
+        for name in {**protocol, **requested}
+        if protocol.get(name) != requested.get(name)
+    )
+    reason = source.no_scores_because or next(differences, None)
     limits = Limits.of(config, splits)
     # By circuit, because several rows of a file may describe the same one.
-    queued: dict[Circuit, QueuedTrial] = {}
+    queued: dict[Circuit, NewTrial] = {}
     left_out: set[Circuit] = set()
     for circuit, attributes in source.circuits:
         if len(queued) == config.search.population:
@@ -108,20 +109,13 @@ def first_generation(source: Source, config: StudyConfig, splits: DataSplits) ->
         except GenomeError:
             left_out.add(circuit)
         else:
-            queued.setdefault(circuit, QueuedTrial(params=genome.to_params(), user_attrs=attributes))
+            queued.setdefault(circuit, NewTrial(params=genome.to_params(), user_attrs=attributes))
     if not queued:
         raise ConfigError(
-            f"none of the {len(left_out):,} circuits of {source.kind} {source.name} is in the space and within the limits of"
+            f"none of the {len(left_out):,} circuits of {source.origin} is in the space and within the limits of"
             " the new study; change these, or name another source"
         )
-    warm_start = WarmStart(
-        kind=source.kind,
-        name=source.name,
-        identity=source.identity,
-        circuits=len(queued),
-        left_out=len(left_out),
-        trained_because=reason,
-    )
+    warm_start = WarmStart(**vars(source.origin), circuits=len(queued), left_out=len(left_out), trained_because=reason)
     return warm_start, list(queued.values())
 
 
@@ -149,12 +143,3 @@ def _protocol(config: StudyConfig, fingerprint: str, columns: Mapping[str, str],
         **{f"column {name}": treatment for name, treatment in columns.items()},
         **{f"version of {name}": value for name, value in versions.items()},
     }
-
-
-def _difference(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> str | None:
-    """Return the first difference between two protocols; None if they are equal."""
-    for name in {**stored, **requested}:
-        before, after = stored.get(name), requested.get(name)
-        if before != after:
-            return f"{name} differs ({before}, {after})"
-    return None

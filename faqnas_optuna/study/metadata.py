@@ -35,7 +35,7 @@ from pydantic import TypeAdapter
 from faqnas_optuna.config import SearchConfig
 from faqnas_optuna.errors import DamagedStudyError
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
-from faqnas_optuna.storage.bulk_trials import NewTrial, QueuedTrial, queue_trials, replace_trials
+from faqnas_optuna.storage.bulk_trials import NewTrial, queue_trials, replace_trials
 from faqnas_optuna.storage.plots import replace_plots
 from faqnas_optuna.storage.trial_statements import UNREADABLE
 from faqnas_optuna.study.description import Description, Finalist, Picked
@@ -80,7 +80,7 @@ class StudyMetadata:
         with self._report_damage(f"{DESCRIPTION} or {STOP}"):
             return description and str(description["created"]), _stop(entries.get(STOP))
 
-    def describe(self, description: Description, queued: Sequence[QueuedTrial] = ()) -> None:
+    def describe(self, description: Description, queued: Sequence[NewTrial] = ()) -> None:
         """Write the description, which makes the study one of this package, and queue its first trials."""
         with warnings.catch_warnings():
             # Optuna has called metric names experimental since version 3.2. The dashboard labels its axes with them.

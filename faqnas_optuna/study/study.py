@@ -24,7 +24,7 @@ from faqnas_optuna.data.loading import Files, load_splits
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.engine.processor import processor
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, StudyMismatchError, StudyNotFoundError
-from faqnas_optuna.storage.bulk_trials import QueuedTrial
+from faqnas_optuna.storage.bulk_trials import NewTrial
 from faqnas_optuna.storage.opening import study_lock
 from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.metadata import StudyMetadata, our_studies
@@ -278,7 +278,7 @@ class StoredStudy(ABC, Generic[State]):
             )
 
 
-def create_study(storage: BaseStorage, name: str, description: Description, queued: Sequence[QueuedTrial] = ()) -> optuna.Study:
+def create_study(storage: BaseStorage, name: str, description: Description, queued: Sequence[NewTrial] = ()) -> optuna.Study:
     """Create a study with its description and its first trials. The caller holds the lock of the storage.
 
     Raises:

@@ -197,7 +197,8 @@ def test_circuits_are_given_in_any_form(url: str) -> None:
     candidate = study.pick("best")
     row = study.front.set_index("trial").loc[candidate.trial]
     genes = candidate.genome.to_params()
-    forms = [candidate, candidate.genome, candidate.genome.circuit, genes, row, row.to_dict()]
+    texts = {gene: str(value) for gene, value in genes.items()}
+    forms = [candidate, candidate.genome, candidate.genome.circuit, genes, texts, row, row.to_dict()]
     assert {circuit_of(form) for form in forms} == {candidate.genome.circuit}
     with pytest.raises(GenomeError, match="it lacks depth"):
         circuit_of({gene: value for gene, value in genes.items() if gene != "depth"})

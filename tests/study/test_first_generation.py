@@ -17,7 +17,7 @@ from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError, DamagedStudyError, GenomeError, StudyMismatchError
 from faqnas_optuna.signals import Interruption, Signals
 from faqnas_optuna.space_config import LimitsConfig, SpaceConfig
-from faqnas_optuna.storage.bulk_trials import QueuedTrial, queue_trials
+from faqnas_optuna.storage.bulk_trials import NewTrial, queue_trials
 from faqnas_optuna.storage.opening import open_storage, study_lock
 from faqnas_optuna.storage.optuna_internals import storage_of
 from faqnas_optuna.study import search as searches
@@ -234,7 +234,7 @@ def test_queued_trials_are_those_of_optuna(new_search: Callable[..., Search]) ->
     genome = SpaceConfig().genome_of(drawn_circuits(1, seed=0)[0])
     ours, optunas = new_search(name="ours"), new_search(name="optunas")
     attributes = {SOURCE: {"file": "front.csv", "row": 1}}
-    queue_trials(ours.study, [QueuedTrial(params=genome.to_params(), user_attrs=attributes)], {"plots": 0})
+    queue_trials(ours.study, [NewTrial(params=genome.to_params(), user_attrs=attributes)], {"plots": 0})
     optunas.study.enqueue_trial(genome.to_params(), user_attrs=attributes)
     (left,), (right,) = ours.study.get_trials(), optunas.study.get_trials()
     fields = ("number", "state", "params", "user_attrs", "system_attrs", "values", "datetime_start")
