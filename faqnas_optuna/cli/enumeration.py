@@ -15,12 +15,13 @@ from faqnas_optuna.cli.options import (
     data_dir_option,
     data_options,
     data_set_options,
+    fraction_option,
     json_option,
     option,
     split_seed_option,
 )
 from faqnas_optuna.cli.output import print_json
-from faqnas_optuna.cli.ranges import FloatRange, IntRange
+from faqnas_optuna.cli.ranges import IntRange
 from faqnas_optuna.cli.space_options import space_options
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.files import check_directory
@@ -47,13 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--repeats", type=IntRange(1, 1000), default=10, show_default=True, help="Trainings per circuit, each from its own seed."
 )
-@option(
-    "--fraction",
-    type=FloatRange(0, 1, min_open=True),
-    default=1,
-    show_default=True,
-    help="Share of each stratum of the space to train.",
-)
+@fraction_option
 @option("--workers", type=IntRange(1, 1024), help="Number of processes, of one thread each.  [default: one per core]")
 @dask_option
 @option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: NAME.table.parquet]")
@@ -78,12 +73,8 @@ def enumerate_space(
     Each circuit is trained from the same seeds and scored after 1, 2, 5, 10, 20 and 50 epochs. Circuits with the same effective
     gates are trained once. After an interruption the same command continues; the finished table does not depend on it.
     """
-    if dask and workers:
-        raise ConfigError(
-            "--dask uses all threads of its cluster but --workers counts processes on this machine; leave one of them out"
-        )
     # No URL: the cluster returns its results to this process and needs no database.
-    client = dask_client(dask, None)
+    client = dask_client(dask, None, processes=workers)
     from faqnas_optuna.api.data import DataSource
     from faqnas_optuna.study.study import default_name
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.signals import CallInterrupted, Signals
 
 if TYPE_CHECKING:
@@ -93,14 +94,22 @@ def _run_forked(url: str, work: Callable[[], int]) -> int:
     return exit_code_of(reported)
 
 
-def dask_client(address: str | None, storage_url: str | None) -> "Client | None":
+def dask_client(address: str | None, storage_url: str | None, *, processes: int | None = None) -> "Client | None":
     """Connect to a Dask cluster, if an address is given; the connection closes with the command.
 
     Call this before heavy imports, so that a wrong address is refused at once.
 
     Args:
         storage_url: URL of the database that the cluster's workers must reach; None if they need none.
+        processes: Number of processes on this machine, for commands that use either these or all threads of a cluster.
+
+    Raises:
+        ConfigError: Both are given, or the cluster cannot be used.
     """
+    if address and processes:
+        raise ConfigError(
+            "--dask uses all threads of its cluster but --workers counts processes on this machine; leave one of them out"
+        )
     from faqnas_optuna.workers.cluster import connected
 
     # Closed by click when the command ends, also by an error.

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
-from functools import wraps
+from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,12 @@ def option(name: str, *targets: str, **settings: Any) -> Callable[[Command], Com
     # The name of the option, not of its parameter: users know only the option.
     variable = f"FAQNAS_{name.lstrip('-').replace('-', '_').upper()}"
     return click.option(name, *targets, envvar=variable, show_envvar=True, **settings)
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that adds several options, which are listed in this order."""
+    # Decorators apply from the bottom up, and the last one applied is listed first.
+    return lambda command: reduce(lambda command, decorate: decorate(command), reversed(options), command)
 
 
 def setting_option(name: str, section: type[BaseModel], *, help: str, field: str | None = None) -> Callable[[Command], Command]:
@@ -80,16 +86,18 @@ split_seed_option = option(
     type=IntRange(0, 2**32 - 1),
     help="Random seed of the split.  [default: the seed of the study]",
 )
-cost_option = option(
-    "--cost",
-    metavar="flops|hardware:DEVICE",
-    help="Cost to minimise: quantum FLOPs, or −ln(success probability) on a device, a name or file.  [default: flops]",
-)
 # Without a variable: `pareto` refuses it for a search.
 by_option = click.option(
     "--by",
     type=click.Choice(["entangled", "embedding", "entangler", "depth", "n_qubits"]),
     help="Compare families of circuits by the bounds of a race.",
+)
+fraction_option = option(
+    "--fraction",
+    type=FloatRange(0, 1, min_open=True),
+    default=1,
+    show_default=True,
+    help="Share of each stratum of the space.",
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 no_check_option = option("--no-check", is_flag=True, help="Do not warn about suspicious data.")
@@ -100,35 +108,26 @@ data_dir_option = option(
 )
 
 
-def data_options(command: Command) -> Command:
-    """Add the options that say which data of a file are used, and how."""
-    options = (
-        option("--target", metavar="COLUMN", help="Column with the class labels."),
-        option("--groups", metavar="COLUMN", help="Column with group labels; a group is never split."),
-        option("--test-file", metavar="FILE", help="File with the samples of the test part."),
-        option("--drop", metavar="COLUMN", multiple=True, callback=_none_if_empty, help="Leave a column out; repeatable."),
-        option(
-            "--category",
-            metavar="COLUMN",
-            multiple=True,
-            callback=_none_if_empty,
-            help="Treat the numbers of this column as categories; repeatable.",
-        ),
-        option(
-            "--pca", type=IntRange(1, MOST_COMPONENTS), help="Number of principal components to use instead of the features."
-        ),
-    )
-    # Decorators apply from the bottom up, and the last one applied is listed first.
-    for decorate in reversed(options):
-        command = decorate(command)
-    return command
-
-
 def _none_if_empty(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
     # An empty tuple would count as a given setting and override that of a study file.
     return list(values) or None
 
 
+data_options = together(
+    option("--target", metavar="COLUMN", help="Column with the class labels."),
+    option("--groups", metavar="COLUMN", help="Column with group labels; a group is never split."),
+    option("--test-file", metavar="FILE", help="File with the samples of the test part."),
+    option("--drop", metavar="COLUMN", multiple=True, callback=_none_if_empty, help="Leave a column out; repeatable."),
+    option(
+        "--category",
+        metavar="COLUMN",
+        multiple=True,
+        callback=_none_if_empty,
+        help="Treat the numbers of this column as categories; repeatable.",
+    ),
+    option("--pca", type=IntRange(1, MOST_COMPONENTS), help="Number of principal components to use instead of the features."),
+)
+"""Options that say which data of a file are used, and how."""
 workers_option = option(
     "--workers",
     type=IntRange(min=1, max=MOST_WORKERS),

@@ -11,7 +11,6 @@ from faqnas_optuna.cli.conclusion import print_findings
 from faqnas_optuna.cli.launch import dask_client, reporting, terminal_hooks
 from faqnas_optuna.cli.options import (
     by_option,
-    cost_option,
     dask_option,
     data_dir_option,
     data_options,
@@ -30,8 +29,8 @@ from faqnas_optuna.cli.options import (
 )
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
-from faqnas_optuna.cli.space_options import max_cost_option, space_options
-from faqnas_optuna.config import StudyConfig, TrainingConfig
+from faqnas_optuna.cli.space_options import protocol_options
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.machine import cores
 
@@ -64,16 +63,7 @@ if TYPE_CHECKING:
 @data_options
 @setting_option("--seed", StudyConfig, help="Random seed of training and split.")
 @split_seed_option
-@setting_option("--epochs", TrainingConfig, help="Passes over the training data.")
-@setting_option("--lr", TrainingConfig, field="learning_rate", help="Learning rate of Adam.")
-@setting_option("--batch-size", TrainingConfig, help="Samples per optimiser step.")
-@cost_option
-@max_cost_option
-@space_options
-@setting_option("--flops", StudyConfig, help="FLOPs counter of the cost.")
-@setting_option("--gates", StudyConfig, help="Gates that the cost counts: all, or all but the inert ones.")
-@setting_option("--score", StudyConfig, help="Score: accuracy, or balanced accuracy (mean recall).")
-@setting_option("--engine", StudyConfig, help="Simulator of the quantum layer.")
+@protocol_options
 @data_dir_option
 @no_check_option
 @by_option
@@ -109,11 +99,7 @@ def race(
         raise ConfigError("--trainings and --seconds both set the budget of the first stage; leave one of them out")
     if sample and among:
         raise ConfigError("--sample and --among both choose the circuits of the race; leave one of them out")
-    if dask and workers:
-        raise ConfigError(
-            "--dask uses all threads of its cluster but --workers counts processes on this machine; leave one of them out"
-        )
-    client = dask_client(dask, None)
+    client = dask_client(dask, None, processes=workers)
     from faqnas_optuna.api.data import DataSource
 
     protocol = None

@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from faqnas_optuna.api.settings import resolve_settings
-from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_options, is_typed, json_option, option
+from faqnas_optuna.cli.options import data_dir_option, data_options, data_set_options, fraction_option, is_typed, json_option
 from faqnas_optuna.cli.output import print_json
-from faqnas_optuna.cli.ranges import FloatRange
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.files import check_directory
 
@@ -19,13 +18,7 @@ SUFFIXES = (".parquet", ".csv")
 @click.command()
 @data_set_options
 @data_options
-@option(
-    "--fraction",
-    type=FloatRange(0, 1, min_open=True),
-    default=1,
-    show_default=True,
-    help="Share of each stratum of the space to count.",
-)
+@fraction_option
 # Without a variable, or every call would write the file.
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a row per circuit to FILE.parquet or FILE.csv."

@@ -1,49 +1,52 @@
-"""Options for the search space and the limits of `start`, `race` and `enumerate`."""
+"""Options for the protocol of `start` and `race`, and for the search space and the limits, which `enumerate` has too."""
+
+from collections.abc import Callable
 
 import click
 
 from faqnas_optuna.circuits.genome import EVERY_GENE
-from faqnas_optuna.cli.options import Command, option
+from faqnas_optuna.cli.options import Command, option, setting_option, together
 from faqnas_optuna.cli.ranges import FloatRange, IntRange, ListOf
+from faqnas_optuna.config import StudyConfig, TrainingConfig
 
-_QUBITS = EVERY_GENE["n_qubits"]
-_DEPTHS = EVERY_GENE["depth"]
-
-
-def space_options(command: Command) -> Command:
-    """Add the options that narrow or widen the space, and those that limit its circuits."""
-    options = (
-        option("--qubits", "n_qubits", type=_numbers(_QUBITS), metavar="LIST", help="Numbers of qubits, as in 2-4,6."),
-        option("--max-qubits", type=IntRange(int(_QUBITS[0]), int(_QUBITS[-1])), help="Maximum number of qubits."),
-        option("--embedding", type=_names("embedding"), metavar="LIST", help=f"Embeddings: {_listed('embedding')}."),
-        option("--entangler", type=_names("entangler"), metavar="LIST", help=f"Entanglers: {_listed('entangler')}."),
-        option("--topology", type=_names("topology"), metavar="LIST", help=f"Topologies: {_listed('topology')}."),
-        option("--depth", type=_numbers(_DEPTHS), metavar="LIST", help="Numbers of layers, as in 1-2."),
-        option("--rotation", type=_names("rotation_1"), metavar="LIST", help=f"Rotations: {_listed('rotation_1')}."),
-        option("--reuploading", type=ListOf(click.BOOL), metavar="LIST", help="Data re-uploading: false, true, or both."),
-        option("--max-flops", type=IntRange(min=1), help="Train no circuit with more quantum FLOPs."),
-        option("--max-parameters", type=IntRange(min=1), help="Train no circuit whose network has more parameters."),
-    )
-    # Decorators apply from the bottom up, and the last one applied is listed first.
-    for decorate in reversed(options):
-        command = decorate(command)
-    return command
+QUBITS = IntRange(int(EVERY_GENE["n_qubits"][0]), int(EVERY_GENE["n_qubits"][-1]))
+DEPTHS = IntRange(int(EVERY_GENE["depth"][0]), int(EVERY_GENE["depth"][-1]))
 
 
-# Not for `enumerate`, whose only cost is quantum FLOPs.
-max_cost_option = option(
-    "--max-cost", type=FloatRange(0, min_open=True), help="Train no circuit with a higher cost, as --cost defines it."
+def _names_option(name: str, plural: str, *, gene: str) -> Callable[[Command], Command]:
+    """Return an option for several values of a gene, in any case: users write cnot for CNOT and rx for RX."""
+    names = [str(value) for value in EVERY_GENE[gene]]
+    kind = ListOf(click.Choice(names, case_sensitive=False))
+    return option(name, type=kind, metavar="LIST", help=f"{plural}: {', '.join(names)}.")
+
+
+space_options = together(
+    option("--qubits", "n_qubits", type=ListOf(QUBITS), metavar="LIST", help="Numbers of qubits, as in 2-4,6."),
+    option("--max-qubits", type=QUBITS, help="Maximum number of qubits."),
+    _names_option("--embedding", "Embeddings", gene="embedding"),
+    _names_option("--entangler", "Entanglers", gene="entangler"),
+    _names_option("--topology", "Topologies", gene="topology"),
+    option("--depth", type=ListOf(DEPTHS), metavar="LIST", help="Numbers of layers, as in 1-2."),
+    _names_option("--rotation", "Rotations", gene="rotation_1"),
+    option("--reuploading", type=ListOf(click.BOOL), metavar="LIST", help="Data re-uploading: false, true, or both."),
+    option("--max-flops", type=IntRange(min=1), help="Train no circuit with more quantum FLOPs."),
+    option("--max-parameters", type=IntRange(min=1), help="Train no circuit whose network has more parameters."),
 )
-
-
-def _numbers(choices: tuple[int | str, ...]) -> ListOf:
-    return ListOf(IntRange(int(choices[0]), int(choices[-1])))
-
-
-def _names(gene: str) -> ListOf:
-    # Users write cnot for CNOT and rx for RX.
-    return ListOf(click.Choice([str(value) for value in EVERY_GENE[gene]], case_sensitive=False))
-
-
-def _listed(gene: str) -> str:
-    return ", ".join(str(value) for value in EVERY_GENE[gene])
+"""Options that narrow or widen the space, and those that limit its circuits."""
+# Not for `enumerate`, whose only cost is quantum FLOPs, and which has another default of the epochs.
+protocol_options = together(
+    setting_option("--epochs", TrainingConfig, help="Passes over the training data."),
+    setting_option("--lr", TrainingConfig, field="learning_rate", help="Learning rate of Adam."),
+    setting_option("--batch-size", TrainingConfig, help="Samples per optimiser step."),
+    option(
+        "--cost",
+        metavar="flops|hardware:DEVICE",
+        help="Cost to minimise: quantum FLOPs, or −ln(success probability) on a device, a name or file.  [default: flops]",
+    ),
+    option("--max-cost", type=FloatRange(0, min_open=True), help="Train no circuit with a higher cost, as --cost defines it."),
+    space_options,
+    setting_option("--flops", StudyConfig, help="FLOPs counter of the cost."),
+    setting_option("--gates", StudyConfig, help="Gates that the cost counts: all, or all but the inert ones."),
+    setting_option("--score", StudyConfig, help="Score: accuracy, or balanced accuracy (mean recall)."),
+    setting_option("--engine", StudyConfig, help="Simulator of the quantum layer."),
+)

@@ -13,7 +13,6 @@ from faqnas_optuna.cli.conclusion import conclude, ended, print_detached, print_
 from faqnas_optuna.cli.launch import dask_client, opened_storage, reporting, show_states, terminal_hooks
 from faqnas_optuna.cli.options import (
     StudyCommand,
-    cost_option,
     dask_option,
     data_dir_option,
     data_options,
@@ -34,8 +33,8 @@ from faqnas_optuna.cli.options import (
 )
 from faqnas_optuna.cli.output import print_json
 from faqnas_optuna.cli.ranges import FloatRange, IntRange
-from faqnas_optuna.cli.space_options import max_cost_option, space_options
-from faqnas_optuna.config import MOST_TRIALS, SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.cli.space_options import protocol_options
+from faqnas_optuna.config import MOST_TRIALS, SearchConfig, StudyConfig
 from faqnas_optuna.errors import ConfigError, FaqnasError
 from faqnas_optuna.signals import AskedToLeaveError, Signals
 
@@ -81,19 +80,8 @@ if TYPE_CHECKING:
 @option(
     "--synchronous", is_flag=True, default=None, help="Generations of exactly POPULATION trials; workers wait for each other."
 )
-@setting_option("--epochs", TrainingConfig, help="Passes over the training data.")
-@setting_option("--lr", TrainingConfig, field="learning_rate", help="Learning rate of Adam.")
-@setting_option("--batch-size", TrainingConfig, help="Samples per optimiser step.")
 @repeats_option
-@cost_option
-@max_cost_option
-@space_options
-@setting_option("--flops", StudyConfig, help="FLOPs counter of the objective.")
-@setting_option("--gates", StudyConfig, help="Gates that the objective counts: all, or all but the inert ones.")
-@setting_option(
-    "--score", StudyConfig, help="Score whose complement is the error: accuracy, or balanced accuracy (mean recall)."
-)
-@setting_option("--engine", StudyConfig, help="Simulator of the quantum layer.")
+@protocol_options
 @data_dir_option
 @no_check_option
 @json_option
