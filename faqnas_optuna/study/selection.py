@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
@@ -59,8 +60,9 @@ class SelectionRule:
         # Rules without a number do not even take an empty one.
         if name in (Rule.KNEE, Rule.BEST) and not colon:
             return cls(rule=Rule(name))
-        limit = _number(number)
-        if limit is not None:
+        # A text that is no number is refused below.
+        with suppress(ValueError):
+            limit = decimal_number(number)
             if name in (Rule.CHEAPEST_WITHIN, Rule.AT_LEAST) and 0 <= limit <= 1:
                 return cls(rule=Rule(name), limit=limit)
             # An infinite cost would be no limit.
@@ -92,9 +94,16 @@ class SelectionRule:
         if self.rule is Rule.KNEE:
             return min(front, key=lambda point: (-_below_line(point, front), point.val_error, point.place))
         eligible = self._eligible(front)
-        if not eligible:
-            raise ConfigError(self._refusal(front))
-        return min(eligible, key=lambda point: (point.cost, point.val_error, point.place))
+        if eligible:
+            return min(eligible, key=lambda point: (point.cost, point.val_error, point.place))
+        if self.rule is Rule.BEST_UNDER:
+            cheapest = min(front, key=lambda point: (point.cost, point.place))
+            reason = f"cheapest circuit of the front, trial {cheapest.trial}, costs {cost_text(cheapest.cost)}; raise the limit"
+        else:
+            best = min(front, key=lambda point: (point.val_error, point.place))
+            score = f"has a validation score of {1 - best.val_error:.4f}"
+            reason = f"most accurate circuit of the front, trial {best.trial}, {score}; lower the limit"
+        raise ConfigError(f"{self}: the {reason}")
 
     def why(self, front: Sequence["Candidate"], *, cost_with_name: Callable[[float], str]) -> str:
         """Explain the choice, as the continuation of a sentence after a colon.
@@ -106,19 +115,19 @@ class SelectionRule:
         count = len(front)
         error = f"{choice.val_error:.3f}"
         cost = cost_with_name(choice.cost)
+        eligible = len(self._eligible(front))
         if count == 1:
             return f"it is the only circuit of the front, with an error of {error} at {cost}"
         if self.rule is Rule.BEST:
             return f"of {count} circuits it has the lowest error, {error}, at {cost}"
         if self.rule is Rule.CHEAPEST_WITHIN:
-            near = len(self._eligible(front))
-            return f"within {self.limit:g} of the lowest error, {_lowest(front):.3f}, it is the cheapest of {near}: {cost}"
+            return f"within {self.limit:g} of the lowest error, {_lowest(front):.3f}, it is the cheapest of {eligible}: {cost}"
         if self.rule is Rule.BEST_UNDER:
             affordable = counted(len(self._affordable(front)), "circuit")
             limit = cost_with_name(self.limit)
             return f"among {affordable} of at most {limit} it has the lowest error, {error}, at {cost}"
         if self.rule is Rule.AT_LEAST:
-            good = counted(len(self._eligible(front)), "circuit")
+            good = counted(eligible, "circuit")
             return f"among {good} with a score of at least {self.limit:g} it is the cheapest: {cost}, with an error of {error}"
         below = _below_line(choice, front)
         if below:
@@ -145,28 +154,6 @@ class SelectionRule:
             return front
         # Relative, since costs may be large.
         return [point for point in front if point.cost <= self.limit * (1 + ROUNDING)]
-
-    def _refusal(self, front: Sequence["Candidate"]) -> str:
-        """Return why no circuit satisfies the rule, with the circuit that comes nearest."""
-        if self.rule is Rule.BEST_UNDER:
-            nearest = min(front, key=lambda point: (point.cost, point.val_error, point.place))
-            return (
-                f"{self}: the cheapest circuit of the front, trial {nearest.trial}, costs {cost_text(nearest.cost)};"
-                " raise the limit"
-            )
-        nearest = min(front, key=lambda point: (point.val_error, point.cost, point.place))
-        return (
-            f"{self}: the most accurate circuit of the front, trial {nearest.trial}, has a validation score of"
-            f" {1 - nearest.val_error:.4f}; lower the limit"
-        )
-
-
-def _number(text: str) -> float | None:
-    """Return the number in a text; None if the text is no number."""
-    try:
-        return decimal_number(text)
-    except ValueError:
-        return None
 
 
 def _lowest(front: Sequence["Candidate"]) -> float:
