@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faqnas_optuna.config import DataConfig, SearchConfig, StudyConfig, TrainingConfig
+from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.config_errors import did_you_mean
 from faqnas_optuna.errors import ConfigError
-from faqnas_optuna.space_config import LimitsConfig, SpaceConfig
+from faqnas_optuna.space_config import Section
 from faqnas_optuna.study_file import override, read_toml, without_auto_repeats
 
 if TYPE_CHECKING:
@@ -19,16 +19,13 @@ DEFAULT_STORAGE = "sqlite:///faqnas.db"
 MOST_WORKERS = 1024
 MOST_SHOTS = 10_000_000
 SHORTEST_TIMEOUT_S = 2
-SECTIONS = ("data", "search", "training", "limits")
+SECTIONS = {name: field.default for name, field in StudyConfig.model_fields.items() if isinstance(field.default, Section)}
 # Sections are flattened; a device is set by `cost`, which is no field of the configuration.
 SETTINGS = {
-    **{name: f"data.{name}" for name in DataConfig.model_fields},
-    **{name: f"search.{name}" for name in SearchConfig.model_fields},
-    **{name: f"training.{name}" for name in TrainingConfig.model_fields},
-    **{name: f"space.{name}" for name in SpaceConfig.model_fields},
-    **{name: f"limits.{name}" for name in LimitsConfig.model_fields},
+    **{name: f"{section}.{name}" for section, default in SECTIONS.items() for name in type(default).model_fields},
     **{name: name for name in StudyConfig.model_fields if name not in (*SECTIONS, "dataset", "device")},
     "cost": "cost",
+    "space": "space",
     "max_qubits": "max_qubits",
 }
 """Dotted name of each setting in a study file, by its plain name, which is unique among all sections.

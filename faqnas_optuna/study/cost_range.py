@@ -11,7 +11,7 @@ from faqnas_optuna.circuits.genome import Circuit, can_reupload
 from faqnas_optuna.config import CountedGates, FlopsCounter, StudyConfig
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.hardware.cost import hardware_cost
-from faqnas_optuna.training.limits import LIMITED, Limits, is_within
+from faqnas_optuna.training.limits import LIMITED, Limits
 
 
 def cost_range(config: StudyConfig) -> tuple[float, float]:
@@ -51,13 +51,11 @@ def check_limits(limits: Limits) -> None:
     maximums = config.limits.by_name
     if not maximums:
         return
-    lowest = dict.fromkeys(maximums, math.inf)
-    for size in _smallest_sizes(config):
-        # Most often the first circuit is within the limits.
-        for costs in map(limits.costs, _circuits(config, *size)):
-            if is_within(costs, config):
-                return
-            lowest = {name: min(value, LIMITED[name](costs, config)) for name, value in lowest.items()}
+    circuits = [circuit for size in _smallest_sizes(config) for circuit in _circuits(config, *size)]
+    # Most often the first circuit is within the limits.
+    if any(map(limits.allow, circuits)):
+        return
+    lowest = {name: min(LIMITED[name](limits.costs(circuit), config) for circuit in circuits) for name in maximums}
     too_low = [f"{name} must be at least {_rounded_up(value)}" for name, value in lowest.items() if value > maximums[name]]
     remedy = "; ".join(too_low) or f"raise {' or '.join(maximums)}"
     raise ConfigError(f"no circuit of the space is within the limits, {config.limits}: {remedy}")

@@ -13,7 +13,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
 from faqnas_optuna.circuits.effective import effective_circuit
-from faqnas_optuna.circuits.genome import Circuit, Genome
+from faqnas_optuna.circuits.genome import Genome
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import TrainingError
 from faqnas_optuna.space_config import SpaceConfig
@@ -25,7 +25,7 @@ from faqnas_optuna.study.state import SearchState
 from faqnas_optuna.study.work import Evaluate, TrialOutcome
 from faqnas_optuna.training import evaluation
 from faqnas_optuna.training.limits import Limits
-from faqnas_optuna.training.values import Costs, ValidationScores
+from faqnas_optuna.training.values import ValidationScores
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class SearchObjective(Objective):
                 circuit=circuit.digest,
                 summary=str(circuit),
                 effective=effective,
-                costs=self._costs(circuit),
+                costs=self._limits.costs(circuit),
                 seconds=round(time.perf_counter() - started, 6),
                 worker=self._worker,
                 # The trial with the training, even if the twin reused it too.
@@ -108,7 +108,7 @@ class SearchObjective(Objective):
         else:
             # The creation of the study has checked that they are those of this study's protocol.
             if source_scores:
-                costs, scores = self._costs(circuit), ValidationScores(**source_scores)
+                costs, scores = self._limits.costs(circuit), ValidationScores(**source_scores)
                 seconds = time.perf_counter() - started
             else:
                 result = self._evaluate(circuit, self._splits, self._config)
@@ -128,10 +128,6 @@ class SearchObjective(Objective):
         if not all(map(math.isfinite, values)):
             raise TrainingError(f"the objectives must be finite; they are {values}")
         return TrialOutcome(values=values, attributes=record.to_attributes(), has_trained=not (twin or source_scores))
-
-    def _costs(self, circuit: Circuit) -> Costs:
-        splits = self._splits
-        return Costs.of(circuit, n_features=splits.n_features, n_classes=splits.n_classes, device=self._config.device)
 
 
 def suggest(trial: optuna.Trial, space: SpaceConfig) -> Genome:

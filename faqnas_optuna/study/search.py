@@ -215,12 +215,10 @@ class Search(StoredStudy[SearchState]):
         """
         lines = differences(self.config, config)
         if lines:
-            # The limits are the only settings that `resume` can change.
-            names = [line.partition(":")[0] for line in lines]
-            limits = {"search.trials": "--trials", "search.generations": "--generations"}
-            only_limits = limits.keys() >= set(names)
-            # A limit of trials comes with one of generations, but not the other way round.
-            option = next(option for name, option in limits.items() if not only_limits or name in names)
+            # The limits are the only settings that `resume` can change. One of trials comes with one of generations.
+            names = {line.partition(":")[0] for line in lines}
+            only_limits = names <= {"search.trials", "search.generations"}
+            option = "--trials" if "search.trials" in names else "--generations"
             raise StudyMismatchError(
                 f"study {self.name!r} exists with other settings: {'; '.join(lines)};"
                 " use the stored ones, or start another study with --study" + (", or run" if only_limits else ""),
