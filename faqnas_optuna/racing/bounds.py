@@ -16,6 +16,7 @@ any distribution.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -54,6 +55,11 @@ class Histograms:
         starts = np.searchsorted(circuits, np.arange(len(counts)))
         return cls(values=values[columns], counts=counts[circuits, columns].astype(np.int64), starts=starts)
 
+    @cached_property
+    def lengths(self) -> Integers:
+        """(K,) number of distinct values of each circuit."""
+        return np.append(self.starts[1:], len(self.values)) - self.starts
+
     @property
     def sizes(self) -> Integers:
         """(K,) number of scores of each circuit."""
@@ -78,8 +84,7 @@ class Histograms:
 
     def among(self, circuits: Integers) -> Self:
         """Return the histograms of some circuits (k,), in that order."""
-        ends = np.append(self.starts[1:], len(self.values))
-        lengths = (ends - self.starts)[circuits]
+        lengths = self.lengths[circuits]
         starts = np.cumsum(lengths) - lengths
         rows = np.arange(lengths.sum()) + np.repeat(self.starts[circuits] - starts, lengths)
         return type(self)(values=self.values[rows], counts=self.counts[rows], starts=starts)
@@ -87,8 +92,7 @@ class Histograms:
 
 def log_capital(histograms: Histograms, means: Floats) -> Floats:
     """Return ln E(m) of each circuit (K,) for means m in (0, 1], one per circuit."""
-    lengths = np.diff(histograms.starts, append=len(histograms.values))
-    gains = histograms.values / np.repeat(means, lengths) - 1
+    gains = histograms.values / np.repeat(means, histograms.lengths) - 1
     logs = histograms.counts * np.log1p(FRACTIONS[:, np.newaxis] * gains)
     sums = np.add.reduceat(logs, histograms.starts, axis=1)
     largest = sums.max(axis=0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.functions import function_of
-from faqnas_optuna.circuits.genome import ROTATION_GENES, Circuit, Genome
+from faqnas_optuna.circuits.genome import PAPER_DEPTH, ROTATION_GENES, Circuit, GeneValue, Genome
 from faqnas_optuna.config import StudyConfig
 from faqnas_optuna.data.splits import DataSplits
 from faqnas_optuna.errors import ConfigError
@@ -123,12 +123,13 @@ def genomes_of(space: SpaceConfig) -> Iterator[Genome]:
             f"a race trains every circuit, at most {MAX_CIRCUITS:,}; this space has {size:,}: race a random sample with"
             " --sample N, or the circuits of a search with --among STUDY"
         )
-    frame = [gene for gene in space.genes if gene not in ROTATION_GENES]
-    for values in product(*(space.genes[gene] for gene in frame)):
-        genes = dict(zip(frame, values, strict=True))
-        depth = int(genes["depth"])
-        for rotations in product(space.rotation, repeat=depth):
-            yield Genome.from_params({**_inactive(space), **genes, **dict(zip(ROTATION_GENES, rotations, strict=False))})
+    # Computed once: for each genome it would take most of the time.
+    genes = space.genes
+    frame = [gene for gene in genes if gene not in ROTATION_GENES]
+    for values in product(*(genes[gene] for gene in frame)):
+        chosen = dict(zip(frame, values, strict=True))
+        for rotations in product(space.rotation, repeat=int(chosen["depth"])):
+            yield Genome.from_params(_inactive(space) | chosen | dict(zip(ROTATION_GENES, rotations, strict=False)))
 
 
 def sample_genomes(limits: Limits, count: int, generator: np.random.Generator) -> list[Genome]:
@@ -138,22 +139,25 @@ def sample_genomes(limits: Limits, count: int, generator: np.random.Generator) -
         ConfigError: The space has hardly more circuits than `count` within the limits.
     """
     space = limits.config.space
+    genes = space.genes
     drawn: dict[Circuit, Genome] = {}
     # Each draw has the same probability for all genomes; repeated circuits are rejected.
     attempts = 100 * count
     if limits.config.limits.by_name:
         # Tight limits allow only a small share of the genomes.
         attempts = max(attempts, 50_000)
-    for _ in range(attempts):
+    # Larger samples are refused without a draw.
+    for _ in range(attempts if count <= space_size(space) else 0):
         if len(drawn) == count:
             return list(drawn.values())
-        params = {gene: choices[generator.integers(len(choices))] for gene, choices in space.genes.items()}
+        params = {gene: choices[generator.integers(len(choices))] for gene, choices in genes.items()}
         genome = Genome.from_params(_inactive(space) | params)
         if limits.allow(genome.circuit):
             drawn.setdefault(function_of(genome.circuit), genome)
     raise ConfigError(f"--sample {count} is too close to the number of circuits of the space; leave it out to race all of them")
 
 
-def _inactive(space: SpaceConfig) -> dict[str, object]:
+def _inactive(space: SpaceConfig) -> dict[str, GeneValue]:
     """Return a value for each rotation gene, of which those beyond the depth are inactive."""
-    return {gene: space.rotation[0] for gene in space.genes if gene in ROTATION_GENES}
+    depth = max(max(space.depth), PAPER_DEPTH)
+    return dict.fromkeys(ROTATION_GENES[:depth], str(space.rotation[0]))
