@@ -42,7 +42,8 @@ class _Dispatcher:
 
     def add_task(self, channel: Any) -> None:
         """Queue the next request of a connection."""
-        threads = self._checks if channel.requests[0].path == HEALTH else self._others
+        # A malformed request has no path, but must be answered too.
+        threads = self._checks if getattr(channel.requests[0], "path", None) == HEALTH else self._others
         threads.add_task(channel)
 
     def shutdown(self, timeout: float = 5) -> None:

@@ -1,7 +1,9 @@
 import json
 import logging
 import shutil
+import socket
 import sqlite3
+import urllib.parse
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -57,6 +59,14 @@ def test_a_check_is_read_only_uncached_and_for_known_hosts(address: str) -> None
     assert send_request(f"{address}/healthz", "POST")[0] == 403
     assert send_request(f"{address}/healthz", Host="evil.example")[0] == 403
     assert send_request(f"{address}/healthz", Host="localhost:1")[0] == 200
+
+
+@pytest.mark.parametrize("request_line", [b"GARBAGE", b"GET /healthz HTTP/9"])
+def test_malformed_requests_are_answered(address: str, request_line: bytes) -> None:
+    port = urllib.parse.urlsplit(address).port
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
+        connection.sendall(request_line + b"\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.0 400 Bad Request\r\n")
 
 
 def test_a_missing_file_is_unhealthy_and_leaves_nothing_in_the_log(
