@@ -1,6 +1,7 @@
 """Commands that reproduce a study, and the study file that they need."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ def reproducing_commands(search: Search, rule: str, confirmation: Mapping[str, A
     if search.config.dataset == SAMPLES:
         # The samples were in the memory of a program, which no command can read.
         function = "search" if search.description.race is None else "race"
-        return [f"{function}(x, y, config='{name}.toml', study='{name}')  # Python"]
+        warm_start = search.description.warm_start
+        source = f", start_from={warm_start.name!r}" if warm_start else ""
+        return [f"{function}(x, y, config='{name}.toml', study='{name}'{source})  # Python"]
     if search.description.race is None:
         commands = _search_commands(search)
     else:
@@ -66,6 +69,8 @@ def _search_commands(search: Search) -> list[str]:
     """Return the commands of a search, whose limits may have been raised."""
     runs = limits_of_runs(search.config.search, search.metadata.resumptions())
     first = f"start --config {search.name}.toml --study {search.name}"
+    warm_start = search.description.warm_start
+    first += f" --from {shlex.quote(warm_start.name)}" if warm_start else ""
     # The study file has the last limits.
     first += _limit_options(runs[0]) if len(runs) > 1 else ""
     return [first, *(f"resume {search.name}{_limit_options(limits)}" for limits in runs[1:])]
@@ -113,6 +118,8 @@ def reproduction_note(search: Search) -> str:
     if files := search.description.files:
         # Paths of this machine mean nothing on another.
         needs += f", and {' and '.join(Path(path).name for path in files.to_json().values() if path)} in the same directory"
+    if warm_start := search.description.warm_start:
+        needs += f", and {warm_start}"
     if search.description.race is not None:
         return f"{needs}. The result does not depend on the number of workers."
     return (

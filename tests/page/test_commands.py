@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from faqnas_optuna.config import DataConfig, SearchConfig, StudyConfig, TrainingConfig
 from faqnas_optuna.confirmation.plan import BASELINES
 from faqnas_optuna.hardware.devices import DEVICES
-from faqnas_optuna.page.commands import limits_of_runs, reproducing_commands, study_file
+from faqnas_optuna.page.commands import limits_of_runs, reproducing_commands, reproduction_note, study_file
+from faqnas_optuna.study.description import SourceKind, WarmStart
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import Resumption, Stop, StopReason
@@ -85,6 +86,23 @@ def test_samples_in_memory_need_a_program(new_search: Callable[..., Search]) -> 
     config = search.config.model_copy(update={"dataset": "samples"})
     held = replace(search, description=replace(search.description, config=config))
     assert reproducing_commands(held, "knee", None) == ["search(x, y, config='moons.toml', study='moons')  # Python"]
+
+
+def test_a_search_from_known_circuits_names_their_source(new_search: Callable[..., Search]) -> None:
+    search = new_search(name="again")
+    warm_start = WarmStart(
+        kind=SourceKind.FILE, name="my front.csv", identity="0", circuits=6, left_out=0, trained_because="it is a file"
+    )
+    again = replace(search, description=replace(search.description, warm_start=warm_start))
+    command, _ = reproducing_commands(again, "knee", None)
+    assert command == "faqnas-optuna start --config again.toml --study again --from 'my front.csv'"
+    assert reproduction_note(again).startswith(
+        "These commands need the study file again.toml, which is among the downloads, and file my front.csv. "
+    )
+    config = search.config.model_copy(update={"dataset": "samples"})
+    held = replace(again, description=replace(again.description, config=config))
+    call, *_ = reproducing_commands(held, "knee", None)
+    assert call == "search(x, y, config='again.toml', study='again', start_from='my front.csv')  # Python"
 
 
 @pytest.mark.parametrize(
