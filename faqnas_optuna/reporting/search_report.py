@@ -81,12 +81,15 @@ def front_remarks(front: Sequence[Candidate], study: Description) -> Iterator[st
         yield BRACKETS
     for candidate in front:
         yield from _remarks(candidate, study)
-    trials_of = defaultdict(list)
+    equal = defaultdict(list)
     for candidate in front:
-        trials_of[candidate.function].append(str(candidate.trial))
-    for trials in trials_of.values():
-        if len(trials) > 1:
-            yield f"Trials {', '.join(trials)} compute the same: only the random seed makes their scores differ."
+        equal[candidate.function].append(candidate)
+    for candidates in equal.values():
+        if len(candidates) > 1:
+            # Circuits of equal cost on a device may share one training.
+            differ = len({candidate.val_error for candidate in candidates}) > 1
+            reason = ": only the random seed makes their scores differ" if differ else ""
+            yield f"Trials {', '.join(str(candidate.trial) for candidate in candidates)} compute the same{reason}."
 
 
 def _remarks(candidate: Candidate, study: Description) -> Iterator[str]:

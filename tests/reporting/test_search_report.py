@@ -28,3 +28,6 @@ def test_circuits_of_equal_functions_are_reported() -> None:
         " 6 qubits, angle, RY RZ RX, CZ linear computes the same as trial 5."
         " Trials 3, 5 compute the same: only the random seed makes their scores differ."
     )
+    shared = [candidate(3, linear, flops=100, error=0.2), candidate(5, circular, flops=100, error=0.2)]
+    _, remarks = front_blocks(shared, study)
+    assert str(remarks).endswith(" Trials 3, 5 compute the same.")
