@@ -123,9 +123,9 @@ def check_range(name: str, value: int | None, lowest: int, highest: int | None =
     Raises:
         ConfigError: The value is out of its range, or not a whole number.
     """
-    # Also for NaN, which has no remainder.
-    if value is not None and value % 1 != 0:
-        raise ConfigError(f"{name} must be a whole number; it is {value}")
+    # Also for NaN, which has no remainder, and for texts, whose operator % is another.
+    if value is not None and (isinstance(value, str) or value % 1 != 0):
+        raise ConfigError(f"{name} must be a whole number; it is {value!r}")
     if value is not None and (value < lowest or (highest and value > highest)):
         limits = f"from {lowest} to {highest}" if highest else f"at least {lowest}"
         raise ConfigError(f"{name} must be {limits}; it is {value}")

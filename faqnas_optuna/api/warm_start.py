@@ -65,15 +65,16 @@ def check_source(search: Search, source: str | None, storage: BaseStorage) -> No
         return
     stored = search.description.warm_start
     kind, name = _kind_and_name(source)
-    identity = stored and stored.identity
+    identity = None
     # A source that was deleted meanwhile cannot be compared, and is not needed any more.
     with suppress(StudyNotFoundError, OSError):
         is_study = kind is SourceKind.STUDY
         identity = load_stored(storage, name)[1].created if is_study else _hash(Path(source))
-    if stored is None or (stored.kind, stored.name, stored.identity) != (kind, name, identity):
+    if stored is None or (stored.kind, stored.name) != (kind, name) or stored.identity != (identity or stored.identity):
         text = f"{stored} ({stored.identity})" if stored else "none"
+        requested = f"{kind} {name} ({identity or 'not there'})"
         raise StudyMismatchError(
-            f"study {search.name!r} exists with another first generation: stored {text}, requested {kind} {name}; leave out"
+            f"study {search.name!r} exists with another first generation: stored {text}, requested {requested}; leave out"
             " --from, or start another study with --study"
         )
 
@@ -84,16 +85,22 @@ def circuit_of(given: Any) -> Circuit:
     Genes may be texts, and inactive ones may be empty or absent.
 
     Raises:
-        GenomeError: A gene is absent or has an invalid value.
+        GenomeError: The argument is none of these, or a gene is absent or has an invalid value.
     """
     genome = getattr(given, "genome", given)
     if isinstance(genome, Circuit | Genome):
         return genome if isinstance(genome, Circuit) else genome.circuit
+    try:
+        cells = dict(genome)
+    except (TypeError, ValueError) as error:
+        message = f"a circuit is a genome, a circuit, a dictionary of genes, or a row of a front or of trials; it is {given!r}"
+        raise GenomeError(message) from error
     # Rows have further columns.
-    genes = {gene: _gene_value(cell) for gene, cell in dict(genome).items() if gene in EVERY_GENE and cell not in (None, "")}
+    genes = {gene: _gene_value(cell) for gene, cell in cells.items() if gene in EVERY_GENE and cell not in (None, "")}
     depth = genes.get("depth")
     # Rotations beyond the depth are never applied, so any value represents them.
-    inactive = ROTATION_GENES[depth:PAPER_DEPTH] if isinstance(depth, int) else ()
+    # With an invalid depth, which the genome refuses, the message should not be about them.
+    inactive = ROTATION_GENES[depth if isinstance(depth, int) else 0 : PAPER_DEPTH]
     return Genome.from_params(dict.fromkeys(inactive, Rotation.RX) | genes).circuit
 
 

@@ -84,7 +84,7 @@ def test_the_same_source_continues_and_another_is_refused(url: str, cli_here: Cl
     for source in ("front.csv", "source"):
         code, _, err = cli_here("start", "iris", "--study", "warm", "--from", source, *OPTIONS)
         assert code == 3 and "exists with another first generation: stored file front.csv (" in err
-    with pytest.raises(StudyMismatchError, match="stored none, requested file front.csv; leave out --from"):
+    with pytest.raises(StudyMismatchError, match="stored none, requested file front.csv \\([0-9a-f]{16}\\); leave out --from"):
         search("iris", study="source", start_from="front.csv", storage=url, **SMALL)
     Path("front.csv").unlink()
     assert len(search("iris", study="warm", start_from="front.csv", storage=url, **other).optuna.trials) == 4
@@ -113,6 +113,7 @@ def test_a_study_that_was_made_again_is_another_source(url: str) -> None:
         ("odd.csv", "odd.csv, row 1: gene 'embedding' must be one of angle, .*; it is 'angel'; correct the row, or delete it"),
         ("text.csv", "text.csv, row 1: gene 'n_qubits' must be one of 2, .*; it is '3.5'"),
         ("gap.csv", "gap.csv, row 1: .*rotation_1"),
+        ("deep.csv", "deep.csv, row 1: gene 'depth' must be one of 1, .*; it is 'x'"),
     ],
 )
 def test_an_unusable_source_creates_nothing(url: str, cli_here: Cli, source: str, message: str) -> None:
@@ -121,6 +122,7 @@ def test_an_unusable_source_creates_nothing(url: str, cli_here: Cli, source: str
     write(Path("odd.csv"), nine, embedding="angel")
     write(Path("text.csv"), nine, n_qubits="3.5")
     write(Path("gap.csv"), nine, rotation_1="")
+    write(Path("deep.csv"), nine, depth="x", rotation_4="")
     Path("short.csv").write_text(",".join([*rows[0]][:-1]) + "\nours,3,2\n")
     Path("empty.csv").write_text(",".join(rows[0]) + "\n")
     Path("space.toml").write_text("[space]\nn_qubits = [2, 3]\n")
@@ -202,6 +204,9 @@ def test_circuits_are_given_in_any_form(url: str) -> None:
     assert {circuit_of(form) for form in forms} == {candidate.genome.circuit}
     with pytest.raises(GenomeError, match="it lacks depth"):
         circuit_of({gene: value for gene, value in genes.items() if gene != "depth"})
+    for other in (None, 5, "knee"):
+        with pytest.raises(GenomeError, match=f"a circuit is a genome, .*; it is {other!r}"):
+            circuit_of(other)
 
 
 def test_a_queued_circuit_is_trained_next(url: str) -> None:
