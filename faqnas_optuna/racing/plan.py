@@ -154,7 +154,9 @@ def sample_genomes(limits: Limits, count: int, generator: np.random.Generator) -
         genome = Genome.from_params(_inactive(space) | params)
         if limits.allow(genome.circuit):
             drawn.setdefault(function_of(genome.circuit), genome)
-    raise ConfigError(f"--sample {count} is too close to the number of circuits of the space; leave it out to race all of them")
+    raise ConfigError(
+        f"--sample {count} is too close to the number of circuits to draw from; lower it, or race all of them without it"
+    )
 
 
 def _inactive(space: SpaceConfig) -> dict[str, GeneValue]:

@@ -176,7 +176,7 @@ def test_a_sample_is_raced(small: CliHere) -> None:
     code, _, err = small(*RACE, "--sample", "13")
     assert code == 3 and "sample: stored 12, requested 13" in err
     code, _, err = small(*RACE, "--sample", "5000", "--study", "large")
-    assert code == 2 and "--sample 5000 is too close to the number of circuits of the space" in err
+    assert code == 2 and "--sample 5000 is too close to the number of circuits to draw from" in err
 
 
 def test_the_circuits_of_a_search_are_raced(small: CliHere) -> None:

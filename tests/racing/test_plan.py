@@ -49,7 +49,7 @@ def test_a_sample_is_drawn_among_the_circuits_within_the_limits(iris: DataSplits
     assert all(limits.allow(genome.circuit) for genome in genomes)
     assert len(RacePlan.of(config, iris, genomes).entries) == 20
     few = Limits.of(config_of(max_flops=32), iris)
-    with pytest.raises(ConfigError, match="--sample 2 is too close to the number of circuits of the space"):
+    with pytest.raises(ConfigError, match="--sample 2 is too close to the number of circuits to draw from; lower it"):
         sample_genomes(few, 2, np.random.default_rng(0))
 
 
