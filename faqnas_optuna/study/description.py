@@ -251,11 +251,8 @@ class Description:
         """Return the description as values for JSON."""
         reliability = None if self.reliability is None else asdict(self.reliability)
         confirms = None if self.confirms is None else self.confirms.to_json()
-        # Omitted where there is none, so that versions without warm starts can read the description.
-        warm_start = {"warm_start": asdict(self.warm_start)} if self.warm_start else {}
         return {
-            **{name: value for name, value in vars(self).items() if name != "warm_start"},
-            **warm_start,
+            **vars(self),
             "config": self.config.model_dump(mode="json"),
             "reliability": reliability,
             "confirms": confirms,
@@ -264,6 +261,7 @@ class Description:
             "columns": dict(self.columns),
             "schema": dict(self.schema),
             "majority": None if self.majority is None else self.majority.to_json(),
+            "warm_start": None if self.warm_start is None else asdict(self.warm_start),
         }
 
 
