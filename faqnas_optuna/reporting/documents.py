@@ -87,6 +87,7 @@ def provenance(study: StoredStudy[Any]) -> dict[str, Any]:
         "created": description.created,
         "versions": dict(description.versions),
         "reliability": None if description.reliability is None else asdict(description.reliability),
+        "warm_start": _warm_start(study),
     }
 
 
@@ -153,7 +154,6 @@ def study_document(study: StoredStudy[Any]) -> dict[str, Any]:
         "study": study.name,
         **stop_document(study),
         **provenance(study),
-        "warm_start": _warm_start(study),
         "files": None if description.files is None else description.files.to_json(),
         "columns": dict(description.columns),
     }

@@ -61,7 +61,7 @@ def test_the_command_and_python_start_alike(url: str, cli_here: Cli) -> None:
     document = json.loads(out)
     assert (document["trained"], document["reused"]) == (0, 4)
     assert document["warm_start"]["trained_because"] is None
-    assert document["warm_start"] == study.describe()["warm_start"]
+    assert document["warm_start"] == study.describe()["warm_start"] == study.report()["provenance"]["warm_start"]
     by_command = Study.load("command", storage=url)
     assert by_command.trials.equals(study.trials)
     assert study.describe(0)["source"]["values"] == "reused"
