@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from faqnas_optuna.config import Score
+from faqnas_optuna.confirmation.baselines import Model
 from faqnas_optuna.reporting.columns import BY_NAME, Output, ResultColumn, columns_among
 from faqnas_optuna.reporting.frames import data_frame, frame_cells
 from faqnas_optuna.reporting.text_tables import TextTable
@@ -77,6 +78,8 @@ FLOPS = (_column("quantum_flops", heading="quantum FLOPs", latex=BY_NAME["quantu
 NETWORK = (_column("effective_parameters", "parameters", heading="effective parameters", latex="Parameters", digits=0),)
 
 
+CONTROLS = tuple(model for model in Model if model is not Model.CIRCUIT)
+"""Networks that a circuit is compared with."""
 COMPARED = ("difference", "difference_interval", "p", "p_holm", "rank_biserial", "parameters")
 """Values of a control that data frames contain beside its test score."""
 
@@ -100,7 +103,8 @@ def confirmed_frame(document: Document) -> "DataFrame":
     """Return a data frame with one row per circuit of a `confirmation_document`, sorted by cost.
 
     The mean test score of each control is in a column named after the control, followed by the comparison of the circuit with
-    it. The test score of each classical model, which is the same for all circuits, is in a column named after the model.
+    it; both are NaN for a control that equals the circuit. The test score of each classical model, which is the same for all
+    circuits, is in a column named after the model.
     """
     return data_frame(_frame_row(circuit, document) for circuit in document["circuits"])
 
@@ -126,11 +130,13 @@ def _frame_row(circuit: Document, document: Document) -> dict[str, Any]:
 
 def _control_cells(circuit: Document, score: Score) -> dict[str, float]:
     """Return the test score of each control, and the values of the paired comparison of the circuit with it."""
+    controls = {control["model"]: control for control in circuit["controls"]}
     cells: dict[str, float] = {}
-    for control in circuit["controls"]:
-        model = control["model"]
-        compared = {f"{model}_{name}": control[name] for name in COMPARED}
-        cells |= frame_cells({model: control[f"test_{score.key}"], **compared})
+    # All controls, so that programs find the same columns whatever the circuits: one that equals its circuit is not trained.
+    for model in CONTROLS:
+        control = controls.get(model, {})
+        compared = {f"{model}_{name}": control.get(name) for name in COMPARED}
+        cells |= frame_cells({str(model): control.get(f"test_{score.key}"), **compared})
     return cells
 
 

@@ -96,7 +96,7 @@ def test_a_search_may_end_within_a_generation(cli_here: Cli, tmp_path: Path) -> 
     assert re.search(r"^iris +faqnas +1 +6 ", cli_here("experiment", "small.toml", "--dry-run")[1], re.MULTILINE)
     code, out, err = cli_here("experiment", "small.toml", "--json")
     assert code == 0, err
-    assert [row["pick"] for row in json.loads(out)["rows"]] == rules
+    assert [row["rule"] for row in json.loads(out)["rows"]] == rules
     code, again, err = cli_here("experiment", "small.toml", "--json")
     assert code == 0 and json.loads(again)["rows"] == json.loads(out)["rows"] and "trial" not in err
     # A rule that no circuit satisfies names the study.
