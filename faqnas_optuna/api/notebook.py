@@ -12,7 +12,7 @@ import optuna
 
 from faqnas_optuna.api.progress import progress_bar
 from faqnas_optuna.api.running import Execution, Hooks, StudyRun
-from faqnas_optuna.api.settings import MOST_WORKERS, SHORTEST_TIMEOUT_S, WorkerTimeouts, check_range
+from faqnas_optuna.api.settings import MOST_WORKERS, SHORTEST_TIMEOUT_S, WorkerTimeouts, check_positive, check_range
 from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.documents import check_failures
 from faqnas_optuna.signals import Signals
@@ -70,9 +70,7 @@ def execution_on(
     check_range("workers", workers, 1, MOST_WORKERS)
     check_range("grace_s", grace_s, SHORTEST_TIMEOUT_S)
     check_range("database_timeout_s", database_timeout_s, SHORTEST_TIMEOUT_S)
-    # Also refuses NaN.
-    if seconds is not None and not seconds > 0:
-        raise ConfigError(f"seconds must be greater than 0; it is {seconds}")
+    check_positive("seconds", seconds)
     timeouts = WorkerTimeouts(grace_s=grace_s, database_timeout_s=database_timeout_s)
     with using(storage), ExitStack() as stack:
         client = stack.enter_context(connected(dask, storage_url=storage)) if dask else None

@@ -1,6 +1,5 @@
 """Service behind the command `race`: find or create the study of a race, run it, and store its result."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from optuna.storages import BaseStorage
 
 from faqnas_optuna.api.data import DataSource
 from faqnas_optuna.api.running import Execution, Hooks, open_patiently, waiting
-from faqnas_optuna.api.settings import check_range
+from faqnas_optuna.api.settings import check_positive, check_range
 from faqnas_optuna.circuits.effective import effective_circuit
 from faqnas_optuna.circuits.functions import function_of
 from faqnas_optuna.circuits.genome import Circuit, Genome
@@ -88,10 +87,8 @@ class RaceRequest:
         """
         check_range("trainings", self.trainings, 1)
         check_range("sample", self.sample, 2)
-        if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise ConfigError(f"seconds must be greater than 0, and finite; it is {self.seconds}")
-        if self.within is not None and not 0 < self.within <= 1:
-            raise ConfigError(f"within must be greater than 0, and at most 1; it is {self.within}")
+        check_positive("seconds", self.seconds)
+        check_positive("within", self.within, 1)
         if self.trainings and self.seconds:
             raise ConfigError("trainings and seconds both set the budget of the first stage; leave one of them out")
         if self.sample and self.among:

@@ -167,13 +167,7 @@ def _create(
         # Of two processes that create the same study at once, the second opens the study of the first.
         with storage_lock(execution.storage):
             search = open_or_create(
-                storage,
-                request.name,
-                config,
-                splits,
-                reliability=reliability,
-                files=request.data.files,
-                source=source,
+                storage, request.name, config, splits, reliability=reliability, files=request.data.files, source=source
             )
         check_source(search, request.start_from, storage)
         return search

@@ -1,5 +1,6 @@
 """Names, defaults and checks of settings, shared by commands and Python functions."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,3 +130,15 @@ def check_range(name: str, value: int | None, lowest: int, highest: int | None =
     if value is not None and (value < lowest or (highest and value > highest)):
         limits = f"from {lowest} to {highest}" if highest else f"at least {lowest}"
         raise ConfigError(f"{name} must be {limits}; it is {value}")
+
+
+def check_positive(name: str, value: float | None, highest: float | None = None) -> None:
+    """Refuse an argument that is not a positive number, or above the highest; None is accepted.
+
+    Raises:
+        ConfigError: The value is out of its range.
+    """
+    # NaN is not greater than 0.
+    if value is not None and (isinstance(value, str) or not 0 < value < math.inf or value > (highest or value)):
+        limit = f"at most {highest}" if highest else "finite"
+        raise ConfigError(f"{name} must be a number greater than 0, and {limit}; it is {value!r}")

@@ -93,16 +93,10 @@ SEARCHERS = {
         ),
         Searcher(name="random", description="random genomes", sampler=_random),
         Searcher(
-            name="nsga2-pooled",
-            description="nsga2 with the front selected by pooled errors",
-            sampler=_sampler,
-            pooled=True,
+            name="nsga2-pooled", description="nsga2 with the front selected by pooled errors", sampler=_sampler, pooled=True
         ),
         Searcher(
-            name="random-pooled",
-            description="random with the front selected by pooled errors",
-            sampler=_random,
-            pooled=True,
+            name="random-pooled", description="random with the front selected by pooled errors", sampler=_random, pooled=True
         ),
         Searcher(
             name="random-distinct",

@@ -17,12 +17,7 @@ from faqnas_optuna.wording import counted
 
 
 def search_report(
-    state: SearchState,
-    *,
-    seconds: float,
-    checks: list[dict[str, Any]] | None,
-    done_before: bool,
-    storage_option: str,
+    state: SearchState, *, seconds: float, checks: list[dict[str, Any]] | None, done_before: bool, storage_option: str
 ) -> Report:
     """Return the report of a search.
 

@@ -111,11 +111,7 @@ class StudyMetadata:
         return changed
 
     def store_race(
-        self,
-        race: RaceSummary,
-        stop: Stop | None,
-        trials: Sequence[NewTrial],
-        distributions: Mapping[str, BaseDistribution],
+        self, race: RaceSummary, stop: Stop | None, trials: Sequence[NewTrial], distributions: Mapping[str, BaseDistribution]
     ) -> None:
         """Replace the trials, the summary and the stop of a race in one transaction."""
         description = self.description()

@@ -62,7 +62,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"grace_s": 1}, "grace_s must be at least 2; it is 1"),
     ({"database_timeout_s": 0}, "database_timeout_s must be at least 2; it is 0"),
     ({"detach": True, "seconds": 3}, "detach starts no workers but seconds limits their time; leave one of them out"),
-    ({"seconds": 0}, "seconds must be greater than 0; it is 0"),
+    ({"seconds": 0}, "seconds must be a number greater than 0, and finite; it is 0"),
     ({"detach": True, "dask": "tcp://127.0.0.1:1"}, "detach starts no workers but dask says where to run them"),
     ({"dask": "nowhere"}, "--dask nowhere: this is neither an existing scheduler file nor an address of the form"),
     ({"config": "absent.toml"}, "absent.toml: cannot read the study file"),
@@ -132,7 +132,7 @@ def test_a_call_has_a_time_limit(storage_url: str) -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1.5, float("nan")])
 def test_a_time_limit_is_above_zero(study: Study, seconds: float) -> None:
-    with pytest.raises(ConfigError, match=f"seconds must be greater than 0; it is {seconds}"):
+    with pytest.raises(ConfigError, match=f"seconds must be a number greater than 0, and finite; it is {seconds}"):
         study.resume(seconds=seconds)
 
 
