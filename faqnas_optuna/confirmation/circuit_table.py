@@ -78,7 +78,7 @@ FLOPS = (_column("quantum_flops", heading="quantum FLOPs", latex=BY_NAME["quantu
 NETWORK = (_column("effective_parameters", "parameters", heading="effective parameters", latex="Parameters", digits=0),)
 
 
-CONTROLS = tuple(model for model in Model if model is not Model.CIRCUIT)
+CONTROLS = tuple(str(model) for model in Model if model is not Model.CIRCUIT)
 """Networks that a circuit is compared with."""
 COMPARED = ("difference", "difference_interval", "p", "p_holm", "rank_biserial", "parameters")
 """Values of a control that data frames contain beside its test score."""
@@ -121,22 +121,23 @@ def _frame_row(circuit: Document, document: Document) -> dict[str, Any]:
     return {
         "trial": circuit["trial"],
         **frame_cells({column.name: column.read(circuit, document) for column in columns}),
-        **_control_cells(circuit, score),
+        **_control_cells(circuit, document),
         **_baseline_cells(document, score),
         "circuit": circuit["effective"],
         "message": circuit["message"],
     }
 
 
-def _control_cells(circuit: Document, score: Score) -> dict[str, float]:
+def _control_cells(circuit: Document, document: Document) -> dict[str, float]:
     """Return the test score of each control, and the values of the paired comparison of the circuit with it."""
+    key = f"test_{Score(document['score']).key}"
     controls = {control["model"]: control for control in circuit["controls"]}
     cells: dict[str, float] = {}
-    # All controls, so that programs find the same columns whatever the circuits: one that equals its circuit is not trained.
+    # Also of controls that are not trained because they equal the circuit: programs rely on the columns.
     for model in CONTROLS:
-        control = controls.get(model, {})
-        compared = {f"{model}_{name}": control.get(name) for name in COMPARED}
-        cells |= frame_cells({str(model): control.get(f"test_{score.key}"), **compared})
+        if model in document["baselines_chosen"]:
+            control = controls.get(model, {})
+            cells |= frame_cells({model: control.get(key), **{f"{model}_{name}": control.get(name) for name in COMPARED}})
     return cells
 
 

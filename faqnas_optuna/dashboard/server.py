@@ -1,5 +1,6 @@
 """HTTP server of the dashboard. Waitress serves many browsers with a few threads."""
 
+import logging
 import resource
 import socket
 from contextlib import suppress
@@ -38,6 +39,8 @@ class _Dispatcher:
     def __init__(self, others: Any) -> None:
         self._others = others
         self._checks = ThreadedTaskDispatcher()
+        # Checks are frequent, so that one which waits for a thread is not reported.
+        self._checks.queue_logger = logging.Logger(HEALTH, logging.ERROR)
         self._checks.set_thread_count(CHECK_THREADS)
 
     def add_task(self, channel: Any) -> None:

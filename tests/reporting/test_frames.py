@@ -65,3 +65,7 @@ def test_a_frame_of_a_confirmation_is_its_document(confirmed: Confirmation) -> N
             name = baseline["baseline"].replace("-", "_")
             assert (row[name], row[f"{name}_parameters"]) == (baseline["test_accuracy"], baseline["parameters"])
     assert {"linear_p", "mlp_difference_low", "svm_grid"} <= {*confirmed_frame(document)}
+    # A control that equals every circuit is not trained; its columns are there nevertheless, without values.
+    circuits = [entry | {"controls": [c for c in entry["controls"] if c["model"] != "mlp"]} for entry in document["circuits"]]
+    frame = confirmed_frame(document | {"circuits": circuits})
+    assert list(frame) == list(confirmed_frame(document)) and frame[["mlp", "mlp_p"]].isna().all(axis=None)
