@@ -126,7 +126,7 @@ def proxies_text(document: Row, *, command: str, figure: str) -> str:
         command: Command line that writes the report, for the text.
         figure: Name of the file of the figure.
     """
-    source = "[proxies/values.parquet](proxies/values.parquet)"
+    source = "`proxies/values.parquet`"
     compute = "python -m studies.proxies compute --out studies/proxies/values.parquet"
     tables = document["tables"]
     lines = [
