@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -77,6 +78,13 @@ def pytest_collection() -> Generator[None, object, object]:
 def _quiet() -> None:
     # Optuna reports each trial, which hides the output of a failing test.
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _many_files() -> None:
+    """Allow more open files than the usual 1,024: databases that tests have opened stay open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most if 0 <= most < 8192 else 8192, most))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -90,8 +90,11 @@ class Terminal:
 
     def _read(self) -> bool:
         """Read new output, and return whether more may follow."""
+        # Not `select`, which refuses descriptors from 1,024 on.
+        poll = select.poll()
+        poll.register(self._terminal, select.POLLIN)
         # A tenth of a second without output is not the end.
-        if not select.select([self._terminal], [], [], 0.1)[0]:
+        if not poll.poll(100):
             return True
         try:
             output = os.read(self._terminal, 65536)
