@@ -85,7 +85,7 @@ def circuit_of(given: Any) -> Circuit:
     Genes may be texts, and inactive ones may be empty or absent.
 
     Raises:
-        GenomeError: The argument is none of these, or a gene is absent or has an invalid value.
+        GenomeError: The argument describes no circuit, or a gene is absent or has an invalid value.
     """
     genome = getattr(given, "genome", given)
     if isinstance(genome, Circuit | Genome):

@@ -108,11 +108,14 @@ class SearchObjective(Objective):
         else:
             # The creation of the study has checked that they are those of this study's protocol.
             if source_scores:
-                costs, scores = self._limits.costs(circuit), ValidationScores(**source_scores)
+                costs = self._limits.costs(circuit)
+                scores = ValidationScores(**source_scores)
                 seconds = time.perf_counter() - started
             else:
                 result = self._evaluate(circuit, self._splits, self._config)
-                costs, scores, seconds = result.costs, result.scores, result.seconds
+                costs = result.costs
+                scores = result.scores
+                seconds = result.seconds
             values = (costs.objective(self._config), 1 - scores.mean(self._config.score))
             record = TrialRecord(
                 circuit=circuit.digest,

@@ -66,7 +66,7 @@ def test_regret_is_that_of_brute_force(table: Table) -> None:
         for among in (np.ones(len(costs), np.bool_), mask[networks]):
             order = np.lexsort((np.arange(len(costs)), costs, -right))
             order = order[among[order]]
-            # The first circuit in the order of quality that is affordable; 0 where there is none.
+            # The best circuit whose cost is at most the limit; 0 if no circuit is that cheap.
             affordable = costs[order] <= by_cost.flops[:, np.newaxis]
             judged = np.where(affordable.any(axis=1), test[order[affordable.argmax(axis=1)]], 0)
             losses.append(float(by_cost.widths @ judged))
