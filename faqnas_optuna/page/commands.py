@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import TrialState
+
 from faqnas_optuna.config import SAMPLES, SearchConfig, StudyConfig
 from faqnas_optuna.confirmation.plan import BASELINES, NO_BASELINES
 from faqnas_optuna.study.description import Description
+from faqnas_optuna.study.records import QUEUED_BY, SOURCE
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import Resumption, StopReason
 
@@ -122,6 +125,9 @@ def reproduction_note(search: Search) -> str:
         needs += f", and {warm_start}"
     if search.description.race is not None:
         return f"{needs}. The result does not depend on the number of workers."
+    complete = search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if queued := sum(QUEUED_BY in trial.user_attrs.get(SOURCE, {}) for trial in complete):
+        needs += f". They do not queue the circuits that a program added with Study.enqueue ({queued:,})"
     return (
         f"{needs}. One worker, or any number with --synchronous, suggests the same circuits again; several workers may suggest"
         " others, but each circuit gets the same values. Other versions may change the last digits."

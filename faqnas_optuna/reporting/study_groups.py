@@ -122,10 +122,14 @@ def _traits(name: str, description: Description) -> dict[str, str]:
 
 def _name(traits: Mapping[str, str], names: Sequence[str]) -> str:
     """Return the name of a group by the settings in which groups differ."""
+    return ", ".join(_value(name, traits.get(name, "None")) for name in names) or "all studies"
+
+
+def _value(name: str, value: str) -> str:
     # The values of these settings explain themselves.
-    plain = ("study", "searcher", "dataset")
-    parts = [traits[name] if name in plain else f"{name} {traits.get(name)}" for name in names]
-    return ", ".join(parts) or "all studies"
+    if name in ("study", "searcher", "dataset"):
+        return value
+    return f"no {name}" if value == "None" else f"{name} {value}"
 
 
 def groups_document(groups: Sequence[StudyGroup]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from faqnas_optuna.study.description import Description
 from faqnas_optuna.study.first_generation import Source, first_generation
 from faqnas_optuna.study.lifecycle import author, last_resumption, may_all_fail, write_stop
 from faqnas_optuna.study.metadata import utc_now
-from faqnas_optuna.study.records import SOURCE, TrialRecord
+from faqnas_optuna.study.records import QUEUED_BY, SOURCE, TrialRecord
 from faqnas_optuna.study.sampler import SeededSampler
 from faqnas_optuna.study.state import SearchState, read_state
 from faqnas_optuna.study.status import study_status
@@ -205,7 +205,7 @@ class Search(StoredStudy[SearchState]):
         with study_lock(self.study), self.existing():
             if self.metadata.stop():
                 raise ConfigError(f"study {self.name!r} has stopped; continue it first with", command=self.continuation())
-            self.study.enqueue_trial(genome.to_params(), user_attrs={SOURCE: {"queued_by": author()}})
+            self.study.enqueue_trial(genome.to_params(), user_attrs={SOURCE: {QUEUED_BY: author()}})
 
     def check_config(self, config: StudyConfig) -> None:
         """Refuse a configuration that differs from the stored one.

@@ -14,6 +14,8 @@ from faqnas_optuna.study.description import SourceKind, WarmStart
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.search import Search
 from faqnas_optuna.study.stopping import Resumption, Stop, StopReason
+from tests.conftest import cheap_values, run_trials
+from tests.support.sampling import drawn_circuits
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
@@ -103,6 +105,17 @@ def test_a_search_from_known_circuits_names_their_source(new_search: Callable[..
     held = replace(again, description=replace(again.description, config=config))
     call, *_ = reproducing_commands(held, "knee", None)
     assert call == "search(x, y, config='again.toml', study='again', start_from='my front.csv')  # Python"
+
+
+def test_queued_circuits_are_said_to_be_missing(new_search: Callable[..., Search]) -> None:
+    search = new_search()
+    assert "Study.enqueue" not in reproduction_note(search)
+    for circuit in drawn_circuits(2, seed=0):
+        search.enqueue(circuit)
+    run_trials(search, 4, cheap_values)
+    assert "among the downloads. They do not queue the circuits that a program added with Study.enqueue (2). One worker" in (
+        reproduction_note(search)
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ def test_studies_that_differ_in_seeds_only_are_one_group(new_search: NewSearch) 
     assert [group.name for group in group_studies(states, "study")] == ["s0", "s1", "s2", "error"]
     assert [group.name for group in group_studies(states, "seed")] == ["seed 0", "seed 1", "seed 2"]
     assert [group.name for group in group_studies(states[:3])] == ["all studies"]
+    limited = searched(new_search, "limited", limits={"max_flops": 500})
+    assert [group.name for group in group_studies([states[0], limited])] == ["no max_flops", "max_flops 500"]
     assert searcher_of(states[3].study.description) == "nsga2-error"
     text = str(groups_blocks(groups))
     assert "optimistic bias of these errors differs between algorithms" in text
