@@ -23,7 +23,8 @@ from faqnas_optuna.circuits.genome import GENES, Embedding, Entangler, Rotation,
 from faqnas_optuna.circuits.openqasm import preparation_angles
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data import named
-from faqnas_optuna.engine.fused import make_optimiser, train_epoch
+from faqnas_optuna.engine.fused import train_epoch
+from faqnas_optuna.engine.layers import make_optimiser
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import forward, make_workspace
 from faqnas_optuna.hardware.cost import hardware_cost

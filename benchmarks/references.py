@@ -22,7 +22,8 @@ from faqnas_optuna.circuits.elementary import elementary_gates
 from faqnas_optuna.circuits.genome import Embedding, Entangler, Rotation
 from faqnas_optuna.circuits.pennylane_circuit import lightning
 from faqnas_optuna.config import Engine
-from faqnas_optuna.engine.fused import BETA_1, BETA_2, EPSILON, ParameterBlocks
+from faqnas_optuna.engine.fused import ParameterBlocks
+from faqnas_optuna.engine.layers import BETA_1, BETA_2, EPSILON
 from faqnas_optuna.hardware.devices import Device, TwoQubitGate
 from faqnas_optuna.training.evaluation import train_once
 from faqnas_optuna.training.model import quantum_layer

@@ -17,7 +17,7 @@ from faqnas_optuna.errors import ConfigError
 from faqnas_optuna.reporting.documents import check_failures
 from faqnas_optuna.signals import Signals
 from faqnas_optuna.storage.opening import translated_errors
-from faqnas_optuna.workers.cluster import connected
+from faqnas_optuna.workers.scheduler import connected
 
 logger = logging.getLogger(__name__)
 

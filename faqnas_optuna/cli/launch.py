@@ -110,7 +110,7 @@ def dask_client(address: str | None, storage_url: str | None, *, processes: int 
         raise ConfigError(
             "--dask uses all threads of its cluster but --workers counts processes on this machine; leave one of them out"
         )
-    from faqnas_optuna.workers.cluster import connected
+    from faqnas_optuna.workers.scheduler import connected
 
     # Closed by click when the command ends, also by an error.
     return click.get_current_context().with_resource(connected(address, storage_url=storage_url)) if address else None

@@ -30,7 +30,7 @@ with usable_settings():
 
 logger = logging.getLogger(__name__)
 
-KERNELS = ("gate_kernels.py", "embeddings.py", "basis_patterns.py", "statevector.py", "fused.py", "networks.py")
+KERNELS = ("gate_kernels.py", "embeddings.py", "basis_patterns.py", "statevector.py", "layers.py", "fused.py", "networks.py")
 """Files with functions that numba compiles."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -11,9 +11,10 @@ import numpy as np
 
 from faqnas_optuna.cache import in_subprocess
 from faqnas_optuna.circuits.genome import Circuit
-from faqnas_optuna.engine.fused import N_SMALLEST, SMALLEST_CIRCUIT, Optimiser, load_kernels, train_epoch
+from faqnas_optuna.engine.fused import N_SMALLEST, SMALLEST_CIRCUIT, load_kernels, train_epoch
 from faqnas_optuna.engine.gate_kernels import Array
 from faqnas_optuna.engine.kernel_cache import compile_once, kernel
+from faqnas_optuna.engine.layers import Optimiser
 from faqnas_optuna.engine.normal_form import Integers, Program, compile_circuit
 from faqnas_optuna.engine.statevector import Workspace, chunk_size, fill_wires, forward, make_workspace
 

@@ -10,7 +10,7 @@ from faqnas_optuna.errors import StorageError
 from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.optuna_internals import HEARTBEATS, STUDY_USER_ATTRS, TRIALS
 from faqnas_optuna.storage.outages import DATABASE_ERRORS, database_reason
-from faqnas_optuna.storage.trial_statements import reading
+from faqnas_optuna.storage.trial_reading import reading
 from faqnas_optuna.storage.urls import remove_secrets
 
 _MARKED = select(STUDY_USER_ATTRS.c.study_id).where(STUDY_USER_ATTRS.c.key == bindparam("attribute"))

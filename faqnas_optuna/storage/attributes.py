@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 from faqnas_optuna.storage.batched import BatchedStorage
 from faqnas_optuna.storage.opening import backend
 from faqnas_optuna.storage.optuna_internals import STUDIES, STUDY_USER_ATTRS, study_id_of
-from faqnas_optuna.storage.trial_statements import read_json, reading
+from faqnas_optuna.storage.trial_reading import read_json, reading
 
 _ATTRS = STUDY_USER_ATTRS.c
 _NAMED = _ATTRS.key.in_(bindparam("names", expanding=True))

@@ -24,14 +24,8 @@ from faqnas_optuna.storage.optuna_internals import (
     JSONSerializable,
     trial_id_of,
 )
-from faqnas_optuna.storage.trial_statements import (
-    Pending,
-    begin_trial,
-    empty_pending,
-    finish_trial,
-    read_study_attributes,
-    write_pending,
-)
+from faqnas_optuna.storage.trial_reading import read_study_attributes
+from faqnas_optuna.storage.trial_writing import Pending, begin_trial, empty_pending, finish_trial, write_pending
 
 
 class History:

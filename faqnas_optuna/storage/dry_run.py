@@ -24,7 +24,7 @@ from faqnas_optuna.storage.optuna_internals import (
     VALUES,
     create_tables,
 )
-from faqnas_optuna.storage.trial_statements import LOCK_STUDY
+from faqnas_optuna.storage.trial_writing import LOCK_STUDY
 from faqnas_optuna.storage.urls import is_sqlite, parse, sqlite_file
 
 

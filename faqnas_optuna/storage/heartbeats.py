@@ -8,11 +8,10 @@ process.
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from typing import Any
 
 from optuna import create_trial
@@ -33,7 +32,8 @@ from faqnas_optuna.storage.optuna_internals import (
     FrozenStudy,
 )
 from faqnas_optuna.storage.outages import database_reason
-from faqnas_optuna.storage.trial_statements import UNREADABLE, read_study_attributes, read_trials
+from faqnas_optuna.storage.sightings import Sighting, Sightings
+from faqnas_optuna.storage.trial_reading import UNREADABLE, read_study_attributes, read_trials
 
 logger = logging.getLogger(__name__)
 
@@ -51,54 +51,6 @@ FAILURE = "failure"
 """Name of the attribute that holds the reason of a failed trial."""
 GIVEN_UP = "given up"
 """Beginning of the reason of a trial that failed because its worker was silent."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sighting:
-    """Heartbeat of a trial, and the time at which this process first observed it."""
-
-    beat: datetime
-    """Heartbeat as stored."""
-    seen_at: float
-    """Time of the first observation, in seconds on the clock of this process."""
-    is_witnessed: bool
-    """True if the process had read the study before, so that the heartbeat is newer than that reading.
-
-    Otherwise only the clock of the database can give its age.
-    """
-
-
-class Sightings:
-    """Last observed heartbeats of running trials, by study. Safe for use by several threads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._by_study: dict[int, dict[int, Sighting]] = {}
-
-    @property
-    def studies(self) -> list[int]:
-        """Ids of the studies whose heartbeats were read."""
-        with self._lock:
-            return list(self._by_study)
-
-    def update(self, study_id: int, beats: Mapping[int, datetime], *, now: float) -> dict[int, Sighting]:
-        """Record the heartbeats of all running trials of a study, and return their sightings by trial id."""
-        with self._lock:
-            previous = self._by_study.get(study_id)
-            sightings = {}
-            for trial_id, beat in beats.items():
-                sighting = previous.get(trial_id) if previous else None
-                if sighting is None or sighting.beat != beat:
-                    sighting = Sighting(beat=beat, seen_at=now, is_witnessed=previous is not None)
-                sightings[trial_id] = sighting
-            # Trials that are no longer running drop out.
-            self._by_study[study_id] = sightings
-            return sightings
-
-    def last(self, study_id: int, trial_id: int) -> Sighting | None:
-        """Return the sighting of a trial in the last reading; None if the trial was not running then."""
-        with self._lock:
-            return self._by_study.get(study_id, {}).get(trial_id)
 
 
 class HeartbeatStorage(DatabaseStorage):

@@ -13,7 +13,7 @@ from sqlalchemy import delete, or_
 from faqnas_optuna.storage.bulk_trials import insert_attributes, replace_attributes
 from faqnas_optuna.storage.opening import backend
 from faqnas_optuna.storage.optuna_internals import NOT_FOUND, STUDY_SYSTEM_ATTRS, study_id_of
-from faqnas_optuna.storage.trial_statements import LOCK_STUDY
+from faqnas_optuna.storage.trial_writing import LOCK_STUDY
 
 PREFIX = "dashboard:plot_data:"
 """Beginning of the names of system attributes with plots; the id of the plot and the number of the piece follow."""

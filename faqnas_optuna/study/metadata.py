@@ -37,7 +37,7 @@ from faqnas_optuna.errors import DamagedStudyError
 from faqnas_optuna.storage.attributes import get_study_user_attrs, texts_of_all_studies
 from faqnas_optuna.storage.bulk_trials import NewTrial, queue_trials, replace_trials
 from faqnas_optuna.storage.plots import replace_plots
-from faqnas_optuna.storage.trial_statements import UNREADABLE
+from faqnas_optuna.storage.trial_reading import UNREADABLE
 from faqnas_optuna.study.description import Description, Finalist, Picked
 from faqnas_optuna.study.race_summary import RaceSummary
 from faqnas_optuna.study.stopping import ClosedGeneration, Resumption, Stop

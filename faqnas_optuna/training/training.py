@@ -13,8 +13,9 @@ from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit
 from faqnas_optuna.config import TrainingConfig
 from faqnas_optuna.data.splits import DataSplits, Split
-from faqnas_optuna.engine.fused import make_optimiser, train_epoch
+from faqnas_optuna.engine.fused import train_epoch
 from faqnas_optuna.engine.gate_kernels import Array
+from faqnas_optuna.engine.layers import make_optimiser
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import expectations, make_workspace
 from faqnas_optuna.errors import TrainingError

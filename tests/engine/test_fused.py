@@ -9,7 +9,8 @@ from faqnas_optuna.circuits.effective import Layer
 from faqnas_optuna.circuits.genome import Circuit, Embedding, Entangler, Rotation, Topology
 from faqnas_optuna.config import Engine
 from faqnas_optuna.data.splits import DataSplits
-from faqnas_optuna.engine.fused import make_optimiser, train_epoch
+from faqnas_optuna.engine.fused import train_epoch
+from faqnas_optuna.engine.layers import make_optimiser
 from faqnas_optuna.engine.normal_form import compile_circuit
 from faqnas_optuna.engine.statevector import make_workspace
 from faqnas_optuna.training.model import HQNN

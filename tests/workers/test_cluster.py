@@ -39,8 +39,9 @@ from faqnas_optuna.study.state import StudyState, read_state
 from faqnas_optuna.study.stopping import StopReason
 from faqnas_optuna.tables.result_folder import ResultFolder
 from faqnas_optuna.training import pilot
-from faqnas_optuna.workers.cluster import Assignment, DaskWorkers, connected, dask_workers, shared_out_on, watch, work
+from faqnas_optuna.workers.cluster import Assignment, DaskWorkers, dask_workers, shared_out_on, watch, work
 from faqnas_optuna.workers.pool import shared_out
+from faqnas_optuna.workers.scheduler import connected
 from tests.conftest import TIMEOUT_S, RunCli, reason_of, run_trials, small_config, successful
 from tests.support import tables
 from tests.support.crew import forking, process_of, train_nothing, wait_until
