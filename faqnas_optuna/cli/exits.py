@@ -28,6 +28,9 @@ def exit_code_of(command: Callable[[], Any]) -> int:
             raise
         reason = error.strerror or str(error) or type(error).__name__
         return fail(f"{reason}: {error.filename}" if error.filename else reason, 1)
+    # click raises this when the reader of a pipe has left.
+    except SystemExit as left:
+        return int(left.code or 0)
     # click raises this for Ctrl-C, in the place of KeyboardInterrupt.
     except click.Abort:
         return 130

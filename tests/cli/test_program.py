@@ -388,12 +388,14 @@ def test_a_detached_start_only_makes_the_study(cli_here: Cli) -> None:
     assert (study["state"], study["trials"]["successful"]) == ("idle", 0)
 
 
-@pytest.mark.parametrize("form", mostly_slow([(), ("--json",)], tuples=True), ids=["text", "json"])
+@pytest.mark.parametrize(
+    ("form", "unbuffered"), mostly_slow([((), ""), (("--json",), ""), ((), "1")]), ids=["text", "json", "unbuffered"]
+)
 def test_a_reader_that_has_had_enough_is_told_nothing(
-    search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]], form: tuple[str, ...]
+    search_of_eight: Search, start_cli: Callable[..., subprocess.Popen[str]], form: tuple[str, ...], unbuffered: str
 ) -> None:
     """Close standard output early, as `| head -1` does."""
-    process = start_cli("pareto", "iris", *form)
+    process = start_cli("pareto", "iris", *form, env={"PYTHONUNBUFFERED": unbuffered})
     assert process.stdout is not None
     process.stdout.close()
     _, err = process.communicate(timeout=TIMEOUT_S)

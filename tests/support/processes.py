@@ -9,7 +9,8 @@ TIMEOUT_S = 240
 def cli_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a command.
 
-    It has no settings of the user. The user's cache is shared, so kernels are not compiled again.
+    It has no settings of the user, among them those of buffers. The user's cache is shared, so kernels are not compiled again.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FAQNAS_")}
+    own = ("FAQNAS_", "PYTHONUNBUFFERED")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return {**inherited, **(extra or {})}
