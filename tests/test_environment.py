@@ -125,6 +125,26 @@ def test_what_numba_cannot_read_in_its_settings_is_told_in_a_line(run_cli: RunCl
     assert re.fullmatch(rf"Error: numba cannot be loaded: .*unset these variables: .*{variable}={value}.*\n", finished.stderr)
 
 
+def test_a_system_without_executable_memory_is_named(tmp_path: Path) -> None:
+    """Forbid executable memory, as MemoryDenyWriteExecute of systemd and SELinux do."""
+    program = (
+        "import ctypes, sys\n"
+        # PR_SET_MDWE of Linux 6.3.
+        "if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):\n"
+        "    sys.exit(77)\n"
+        "from faqnas_optuna.__main__ import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", program, "start", *SMALL]
+    finished = subprocess.run(
+        command, cwd=tmp_path, env=cli_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    if finished.returncode == 77:
+        pytest.skip("this kernel cannot forbid executable memory: it needs Linux 6.3")
+    assert finished.returncode == 1
+    assert re.fullmatch(r"Error: numba cannot be loaded: cannot allocate executable memory.*\n", finished.stderr)
+
+
 def test_commands_that_read_tables_can_fork() -> None:
     # pyarrow, which pandas and scikit-learn import, would start a thread.
     program = (

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import llvmlite.binding
 
-from faqnas_optuna.errors import ConfigError
+from faqnas_optuna.errors import ConfigError, PlatformError
 from faqnas_optuna.machine import check_address_space
 
 
@@ -23,7 +23,7 @@ def usable_settings() -> Iterator[None]:
 
     Raises:
         ConfigError: Numba rejects its settings; the message lists them.
-        PlatformError: The address space is too small for numba.
+        PlatformError: The address space is too small for numba, or numba may not allocate executable memory.
     """
     check_address_space()
     try:
@@ -33,6 +33,9 @@ def usable_settings() -> Iterator[None]:
             yield
     except ImportError:
         raise
+    except OSError as error:
+        # Most often the system forbids executable memory, as SELinux does, and systemd with MemoryDenyWriteExecute.
+        raise PlatformError(f"numba cannot be loaded: {error.strerror or error}") from error
     except Exception as error:
         settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]
         reason = str(error).partition("\n")[0].rstrip(".")

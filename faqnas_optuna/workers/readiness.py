@@ -120,7 +120,7 @@ def _cache() -> str:
         free_mb = shutil.disk_usage(directory).free / 1024**2
     except (OSError, FaqnasError) as error:
         raise LackingError(
-            f"cannot write to {directory} ({error}), so every worker compiles for itself;"
+            f"cannot write to {directory} ({error}), so nothing is kept for later runs;"
             " make it writable or set XDG_CACHE_HOME to another directory"
         ) from error
     if free_mb < ROOM_MB:
