@@ -1,5 +1,6 @@
 """State of a study, updated incrementally after every trial."""
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
@@ -60,7 +61,7 @@ class StudyState(ABC):
         self.running: list[FrozenTrial] = []
         self.waiting = 0
         """Number of queued trials."""
-        self._completed: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        self._completed: deque[tuple[float, float]] = deque(maxlen=RECENT + 1)
         """End of each recent trial on the clock of its worker, and the duration of its training, in seconds."""
         self._n_read = 0
         self._last = -1
@@ -117,13 +118,18 @@ class StudyState(ABC):
 
     @property
     def trials_per_minute(self) -> float | None:
-        """Pace of the recent trials, by the clocks of the workers; None if no usable gap between two is known."""
+        """Pace of the recent trials, by the clocks of the workers; None if no duration is known."""
         # While a study runs, consecutive trials end within the longest training time of each other. A gap of more than twice
         # that plus `PAUSE_S` is a pause, or a clock that was changed, and is left out.
         longest_s = 2 * max((seconds for _, seconds in self._completed), default=0.0) + PAUSE_S
-        ends = sorted(end for end, _ in self._completed)
-        gaps = [later - earlier for earlier, later in pairwise(ends) if later - earlier <= longest_s]
-        return 60 * len(gaps) / sum(gaps) if sum(gaps) else None
+        completed = sorted(self._completed)
+        # Of the trial before the recent ones, only the end counts.
+        before, recent = (completed[0], completed[1:]) if len(completed) > RECENT else ((-math.inf, 0.0), completed)
+        elapsed_s = 0.0
+        for (previous, _), (end, seconds) in pairwise([before, *recent]):
+            # The first trial, also after a pause, took as long as its training. Trials in parallel end at nearly the same time.
+            elapsed_s += end - previous if end - previous <= longest_s else seconds
+        return 60 * len(recent) / elapsed_s if elapsed_s else None
 
     def _lacks_result(self, trial: FrozenTrial) -> bool:
         is_numbered = trial.state is TrialState.COMPLETE and generation_of(trial) is not None

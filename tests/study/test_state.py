@@ -94,11 +94,21 @@ def test_a_pooled_front_is_that_of_what_all_trainings_say_together(new_search: C
 def test_the_pace_leaves_out_pauses_and_steps_of_the_clock(new_search: Callable[..., Search], step_s: int) -> None:
     """Step the clock after half of the trials."""
     search = new_search()
-    run_trials(search, 20, cheap_values)
+    run_trials(search, 20, cheap_values, seconds=lambda _: 12)
     began = datetime(2026, 1, 1)
     for trial in search.study.get_trials(deepcopy=False):
         trial.datetime_complete = began + timedelta(seconds=12 * trial.number + (step_s if trial.number >= 10 else 0))
     assert read_state(search).trials_per_minute == pytest.approx(5)
+
+
+@pytest.mark.parametrize(("trials", "pace"), [(1, 1.2), (2, 2.4), (7, 7 * 60 / 200), (8, 2.4), (200, 2.4)])
+def test_the_pace_of_two_workers_is_that_of_their_pairs(new_search: Callable[..., Search], trials: int, pace: float) -> None:
+    """End two trials of 50 seconds each at a time."""
+    search = new_search()
+    run_trials(search, trials, cheap_values, seconds=lambda _: 50)
+    for trial in search.study.get_trials(deepcopy=False):
+        trial.datetime_complete = datetime(2026, 1, 1) + timedelta(seconds=50 * (trial.number // 2))
+    assert read_state(search).trials_per_minute == pytest.approx(pace)
 
 
 def test_the_size_of_a_pooled_front_is_not_computed(new_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch) -> None:
