@@ -69,12 +69,16 @@ def test_complete_studies_are_skipped_and_new_splits_run(finished: Cli, tmp_path
 
 
 @pytest.mark.slow
-def test_another_protocol_under_the_same_name_is_refused(finished: Cli, tmp_path: Path) -> None:
-    write_small(tmp_path, training={"epochs": 4})
-    code, _, err = finished("experiment", "small.toml")
+def test_another_protocol_under_the_same_name_is_refused(cli_here: Cli, tmp_path: Path) -> None:
+    one: dict[str, Any] = {"datasets": ["iris"], "methods": {"faqnas": {}}, "splits": 1}
+    write_small(tmp_path, **one)
+    code, _, err = cli_here("experiment", "small.toml")
+    assert code == 0, err
+    write_small(tmp_path, **one, training={"epochs": 4})
+    code, _, err = cli_here("experiment", "small.toml")
     assert code == 3 and "'small.iris.faqnas.split0.seed0' exists with other settings: training.epochs: stored 2" in err
-    write_small(tmp_path, methods={"faqnas": {"searcher": "race", "trainings": 60}})
-    code, _, err = finished("experiment", "small.toml")
+    write_small(tmp_path, **one | {"methods": {"faqnas": {"searcher": "race", "trainings": 60}}})
+    code, _, err = cli_here("experiment", "small.toml")
     assert code == 3 and "has another method; give the experiment another name" in err
 
 
