@@ -118,7 +118,7 @@ class StudyState(ABC):
 
     @property
     def trials_per_minute(self) -> float | None:
-        """Pace of the recent trials, by the clocks of the workers; None if no duration is known."""
+        """Pace of the recent trials, by the clocks of the workers; None before there are two."""
         # While a study runs, consecutive trials end within the longest training time of each other. A gap of more than twice
         # that plus `PAUSE_S` is a pause, or a clock that was changed, and is left out.
         longest_s = 2 * max((seconds for _, seconds in self._completed), default=0.0) + PAUSE_S
@@ -129,7 +129,8 @@ class StudyState(ABC):
         for (previous, _), (end, seconds) in pairwise([before, *recent]):
             # The first trial, also after a pause, took as long as its training. Trials in parallel end at nearly the same time.
             elapsed_s += end - previous if end - previous <= longest_s else seconds
-        return 60 * len(recent) / elapsed_s if elapsed_s else None
+        # A single trial may have reused a training, in no time.
+        return 60 * len(recent) / elapsed_s if len(recent) > 1 and elapsed_s else None
 
     def _lacks_result(self, trial: FrozenTrial) -> bool:
         is_numbered = trial.state is TrialState.COMPLETE and generation_of(trial) is not None
